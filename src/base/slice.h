@@ -60,3 +60,5 @@ static inline bool ascii_is_alnum(char c) { return ascii_is_digit(c) || ascii_is
 bool slice_is_ascii(slice s);
 /* True when the octets are well-formed UTF-8 (RFC 3629: no overlongs, no surrogates, nothing past U+10FFFF). */
 bool slice_is_utf8(slice s);
+/* Octets of the well-formed UTF-8 character at the start; 0 where there is none (or s is empty). */
+size_t slice_utf8_character(slice s);
