@@ -141,7 +141,7 @@ static bool bits_eq(slice a, slice b, unsigned bits)
     unsigned whole = bits / 8, left = bits % 8;
     if (!slice_eq(slice_head(a, whole), slice_head(b, whole)))
         return false;
-    unsigned char mask = left ? (unsigned char)(0xff << (8 - left)) : 0;
+    unsigned mask = 0xff00u >> left & 0xff;
     return left == 0 || (((unsigned char)a.ptr[whole] ^ (unsigned char)b.ptr[whole]) & mask) == 0;
 }
 
