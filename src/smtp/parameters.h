@@ -34,5 +34,6 @@ MUST_CHECK bool xtext_decode(struct text *to, slice xtext);
 
 /* What the client sends: " SIZE=... BODY=... SMTPUTF8 RET=... ENVID=..." as far as the server offered it (`extensions`). */
 void text_add_mail_parameters(struct text *, const struct envelope *, uint64_t size_octets, bool has_8bit, unsigned extensions);
-/* " NOTIFY=... ORCPT=..."; nothing without EXTENSION_DSN. RFC 3461 §5.2.1: ORCPT is made from the original address if none came. */
+/* " NOTIFY=... ORCPT=..."; nothing without EXTENSION_DSN. ORCPT is made from the original address when an alias
+ * changed it and none came (RFC 3461 §5.2.1 d). */
 void text_add_rcpt_parameters(struct text *, const struct recipient *, unsigned extensions);

@@ -34,7 +34,8 @@ struct path_parse path_parse(slice input, bool utf8);
 /* As path_parse, but without brackets and with nothing behind: "ann@example.org". */
 struct path_parse mailbox_parse(slice input, bool utf8);
 static inline bool path_is_null(struct path p) { return p.local_part.len == 0 && p.domain.len == 0; }
-/* RFC 5321 §4.5.1: "<postmaster>" without a domain is a forward-path; path_parse gives local part and an empty domain. */
+/* The local part is "postmaster", without case; whatever the domain. RFC 5321 §4.5.1 gives it a meaning also without one:
+ * for "<postmaster>" path_parse gives the local part and an empty domain. */
 bool path_is_postmaster(struct path);
 /* Domain without case; local part as written after removing needless quotes, with case. */
 bool path_eq(struct path a, struct path b);
