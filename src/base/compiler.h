@@ -7,7 +7,7 @@
  * compiler - the few words the whole house uses that C itself lacks.
  */
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(template, first) __attribute__((format(printf, template, first)))
+#define PRINTF_LIKE(template, first) __attribute__((format(printf, template, first), nonnull(template)))
 #define NORETURN __attribute__((noreturn))
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
