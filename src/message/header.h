@@ -25,6 +25,7 @@ struct header_scan { /* {0} is ready */
     char message_id[HEADER_MESSAGE_ID_MAX]; /* of the first Message-ID, trimmed; cut at its end when longer */
     /* private */
     uint64_t line_start;
+    bool in_message_id;
     uint8_t state, name_length;
     char name[HEADER_NAME_SCANNED_MAX];
 };

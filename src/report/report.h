@@ -14,7 +14,8 @@ struct report_params {
     enum report_kind kind;
     slice hostname;                /* Reporting-MTA */
     const struct spool_message *message;
-    const uint32_t *recipients;    /* indexes; their outcomes are message->recipients[i].last */
+    const uint32_t *recipients;    /* indexes in the message's envelope */
+    const struct outcome *outcomes; /* one for each entry of `recipients`, same order: what is reported (not recorded yet) */
     size_t recipient_count;
     slice content;                 /* the original content; empty: not at hand (then only the headers given in it) */
     uint64_t now_ms;               /* wall clock */
