@@ -1,8 +1,8 @@
 #include "base/base64.h"
 #include "base/random.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 static const struct {
     slice octets, encoded;
@@ -39,7 +39,7 @@ static void refuses(void **state)
 {
     (void)state;
     static const slice bad[] = {
-        LIT("Zg"),   LIT("Zg="),      LIT("Z==="),     LIT("===="),      LIT("="),        LIT("Zh=="), LIT("Zm9="),
+        LIT("Zg"),   LIT("Zg="),      LIT("Z==="),     LIT("===="),         LIT("="),    LIT("Zh=="), LIT("Zm9="),
         LIT("Zm 9"), LIT("Zm9v\r\n"), LIT("Zg==Zg=="), LIT("Zm9v\0\0\0\0"), LIT("Zm-_"), LIT("Z=g="), LIT("Zm9\xff"),
     };
     struct text t = { 0 };

@@ -8,17 +8,8 @@ static uint64_t read_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-uint64_t clock_monotonic_ms(void)
-{
-    return read_ns(CLOCK_MONOTONIC) / 1000000;
-}
+uint64_t clock_monotonic_ms(void) { return read_ns(CLOCK_MONOTONIC) / 1000000; }
 
-uint64_t clock_monotonic_ns(void)
-{
-    return read_ns(CLOCK_MONOTONIC);
-}
+uint64_t clock_monotonic_ns(void) { return read_ns(CLOCK_MONOTONIC); }
 
-uint64_t clock_wall_ms(void)
-{
-    return read_ns(CLOCK_REALTIME) / 1000000;
-}
+uint64_t clock_wall_ms(void) { return read_ns(CLOCK_REALTIME) / 1000000; }

@@ -1,6 +1,6 @@
 #include "base/crc32c.h"
 
-#define CRC_BIT(c) ((c) & 1 ? (c) >> 1 ^ 0x82F63B78u : (c) >> 1)
+#define CRC_BIT(c) ((c)&1 ? (c) >> 1 ^ 0x82F63B78u : (c) >> 1)
 
 /* Half a byte at a time: small, and only where the processor cannot do it itself. */
 static uint32_t crc32c_by_table(uint32_t crc, const char *octets, size_t len)
@@ -41,18 +41,9 @@ static uint32_t crc32c_raw(uint32_t crc, const char *octets, size_t len)
     return __builtin_cpu_supports("sse4.2") ? crc32c_by_sse42(crc, octets, len) : crc32c_by_table(crc, octets, len);
 }
 #else
-static uint32_t crc32c_raw(uint32_t crc, const char *octets, size_t len)
-{
-    return crc32c_by_table(crc, octets, len);
-}
+static uint32_t crc32c_raw(uint32_t crc, const char *octets, size_t len) { return crc32c_by_table(crc, octets, len); }
 #endif
 
-uint32_t crc32c(uint32_t crc, slice octets)
-{
-    return ~crc32c_raw(~crc, octets.ptr, octets.len);
-}
+uint32_t crc32c(uint32_t crc, slice octets) { return ~crc32c_raw(~crc, octets.ptr, octets.len); }
 
-uint32_t crc32c_portable(uint32_t crc, slice octets)
-{
-    return ~crc32c_by_table(~crc, octets.ptr, octets.len);
-}
+uint32_t crc32c_portable(uint32_t crc, slice octets) { return ~crc32c_by_table(~crc, octets.ptr, octets.len); }

@@ -18,10 +18,7 @@ static char short_escape(char c)
     }
 }
 
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\';
-}
+static bool is_plain(char c) { return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\'; }
 
 /* Writes what stands at the start of s, not plain, and returns how many octets of it that was. */
 static size_t add_special(struct text *to, slice s)

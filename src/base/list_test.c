@@ -1,7 +1,7 @@
 #include "base/list.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 struct item {
     int number;
@@ -24,11 +24,11 @@ static void keeps_order(void **state)
     list_prepend(&head, &items[0].node);
     int wanted = 0;
     LIST_EACH(&head, node)
-        assert_int_equal(LIST_ITEM(node, struct item, node)->number, wanted++);
+    assert_int_equal(LIST_ITEM(node, struct item, node)->number, wanted++);
     assert_int_equal(wanted, 5);
     LIST_EACH(&head, node)
-        if (LIST_ITEM(node, struct item, node)->number % 2)
-            list_remove(node);
+    if (LIST_ITEM(node, struct item, node)->number % 2)
+        list_remove(node);
     assert_false(list_is_linked(&items[1].node));
     list_remove(&items[1].node); /* harmless */
     for (wanted = 0; wanted < 5; wanted += 2)

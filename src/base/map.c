@@ -13,15 +13,9 @@ static struct {
     uint64_t a, b;
 } seed;
 
-static void choose_seed(void)
-{
-    random_octets(&seed, sizeof(seed));
-}
+static void choose_seed(void) { random_octets(&seed, sizeof(seed)); }
 
-static inline uint64_t rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
+static inline uint64_t rotate(uint64_t x, unsigned bits) { return x << bits | x >> (64 - bits); }
 
 static inline void sip_round(uint64_t v[4])
 {
@@ -69,10 +63,7 @@ uint64_t hash_octets(slice s)
     return sip_hash(s);
 }
 
-static bool must_grow(size_t count, size_t capacity)
-{
-    return (count + 1) * 4 > capacity * 3;
-}
+static bool must_grow(size_t count, size_t capacity) { return (count + 1) * 4 > capacity * 3; }
 
 /* True when an entry whose home is `home` and that stands at `place` may move into `hole` before it. */
 static bool may_move(size_t home, size_t hole, size_t place, size_t mask)
@@ -90,8 +81,7 @@ struct map_entry {
 static size_t map_place(const struct map *map, slice key, uint64_t hash)
 {
     size_t mask = map->capacity - 1, place = hash & mask;
-    while (map->entries[place].value &&
-           (map->entries[place].hash != hash || !slice_eq(map->entries[place].key, key)))
+    while (map->entries[place].value && (map->entries[place].hash != hash || !slice_eq(map->entries[place].key, key)))
         place = (place + 1) & mask;
     return place;
 }

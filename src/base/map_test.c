@@ -1,9 +1,9 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/text.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 enum { ITEMS = 3000 };
 struct item {
@@ -13,10 +13,7 @@ struct item {
 };
 static struct item items[ITEMS];
 
-static slice item_key(const struct item *item)
-{
-    return slice_from(item->name, item->len);
-}
+static slice item_key(const struct item *item) { return slice_from(item->name, item->len); }
 
 static void prepare(void)
 {

@@ -5,7 +5,8 @@
 
 NORETURN static void out_of_memory(size_t octets)
 {
-    fprintf(stderr, "postrider: out of memory (%zu octets wanted); ending so that the supervisor starts anew\n", octets);
+    fprintf(stderr, "postrider: out of memory (%zu octets wanted); ending so that the supervisor starts anew\n",
+            octets);
     abort();
 }
 
@@ -49,10 +50,7 @@ char *memory_copy_cstr(const void *from, size_t octets)
     return pointer;
 }
 
-void memory_free(void *pointer)
-{
-    free(pointer);
-}
+void memory_free(void *pointer) { free(pointer); }
 
 void memory_wipe(void *pointer, size_t octets)
 {

@@ -8,10 +8,7 @@ static bool octets_eq_nocase(const char *a, const char *b, size_t len)
     return true;
 }
 
-bool slice_eq_nocase(slice a, slice b)
-{
-    return a.len == b.len && octets_eq_nocase(a.ptr, b.ptr, a.len);
-}
+bool slice_eq_nocase(slice a, slice b) { return a.len == b.len && octets_eq_nocase(a.ptr, b.ptr, a.len); }
 
 int slice_compare(slice a, slice b)
 {
@@ -62,15 +59,9 @@ size_t slice_find(slice s, slice needle)
     return found ? (size_t)(found - s.ptr) : SLICE_NOT_FOUND;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-static bool is_blank_or_line_end(char c)
-{
-    return is_blank(c) || c == '\r' || c == '\n';
-}
+static bool is_blank_or_line_end(char c) { return is_blank(c) || c == '\r' || c == '\n'; }
 
 static slice trim(slice s, bool (*goes)(char))
 {
@@ -81,15 +72,9 @@ static slice trim(slice s, bool (*goes)(char))
     return s;
 }
 
-slice slice_trim(slice s)
-{
-    return trim(s, is_blank);
-}
+slice slice_trim(slice s) { return trim(s, is_blank); }
 
-slice slice_trim_lines(slice s)
-{
-    return trim(s, is_blank_or_line_end);
-}
+slice slice_trim_lines(slice s) { return trim(s, is_blank_or_line_end); }
 
 slice slice_cut(slice s, char separator, slice *before, bool *found)
 {

@@ -1,7 +1,7 @@
 #include "base/slice.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 #define assert_slice(have, want) assert_true(slice_eq((have), SLICE(want)))
 
@@ -13,11 +13,11 @@ static void compares(void **state)
         int order;
         bool same_nocase;
     } cases[] = {
-        { LIT(""), LIT(""), 0, true },         { { NULL, 0 }, LIT(""), 0, true },
-        { LIT("a"), LIT("b"), -1, false },     { LIT("ab"), LIT("a"), 1, false },
-        { LIT("abc"), LIT("ABC"), 1, true },   { LIT("a\0b"), LIT("a\0c"), -1, false },
-        { LIT("\xff"), LIT("a"), 1, false },   { LIT("\xC4"), LIT("\xE4"), -1, false }, /* ASCII letters only */
-        { LIT("["), LIT("{"), -1, false },     { LIT("@"), LIT("`"), -1, false },
+        { LIT(""), LIT(""), 0, true },       { { NULL, 0 }, LIT(""), 0, true },
+        { LIT("a"), LIT("b"), -1, false },   { LIT("ab"), LIT("a"), 1, false },
+        { LIT("abc"), LIT("ABC"), 1, true }, { LIT("a\0b"), LIT("a\0c"), -1, false },
+        { LIT("\xff"), LIT("a"), 1, false }, { LIT("\xC4"), LIT("\xE4"), -1, false }, /* ASCII letters only */
+        { LIT("["), LIT("{"), -1, false },   { LIT("@"), LIT("`"), -1, false },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         int order = slice_compare(cases[i].a, cases[i].b);
@@ -91,9 +91,9 @@ static void cuts(void **state)
         slice s, before, after;
         bool found;
     } cases[] = {
-        { LIT("a=b"), LIT("a"), LIT("b"), true },    { LIT("a=b=c"), LIT("a"), LIT("b=c"), true },
-        { LIT("a"), LIT("a"), LIT(""), false },      { LIT("a="), LIT("a"), LIT(""), true },
-        { LIT("=a"), LIT(""), LIT("a"), true },      { { NULL, 0 }, LIT(""), LIT(""), false },
+        { LIT("a=b"), LIT("a"), LIT("b"), true }, { LIT("a=b=c"), LIT("a"), LIT("b=c"), true },
+        { LIT("a"), LIT("a"), LIT(""), false },   { LIT("a="), LIT("a"), LIT(""), true },
+        { LIT("=a"), LIT(""), LIT("a"), true },   { { NULL, 0 }, LIT(""), LIT(""), false },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         slice before;
@@ -151,8 +151,9 @@ static void knows_utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares),    cmocka_unit_test(starts_and_ends), cmocka_unit_test(finds),
-        cmocka_unit_test(heads_and_tails), cmocka_unit_test(cuts),        cmocka_unit_test(gives_lines),
+        cmocka_unit_test(compares),   cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(finds),      cmocka_unit_test(heads_and_tails),
+        cmocka_unit_test(cuts),       cmocka_unit_test(gives_lines),
         cmocka_unit_test(knows_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 #include "base/text.h"
-#include "base/memory.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -169,8 +169,8 @@ void text_add_size(struct text *t, uint64_t octets)
 }
 
 static const struct unit duration_units[] = {
-    { LIT("w"), DAYS(7), LIT("week") },  { LIT("d"), DAYS(1), LIT("day") },
-    { LIT("h"), HOURS(1), LIT("hour") }, { LIT("m"), MINUTES(1), LIT("minute") },
+    { LIT("w"), DAYS(7), LIT("week") },      { LIT("d"), DAYS(1), LIT("day") },
+    { LIT("h"), HOURS(1), LIT("hour") },     { LIT("m"), MINUTES(1), LIT("minute") },
     { LIT("s"), SECONDS(1), LIT("second") }, { LIT("ms"), 1, LIT("millisecond") },
 };
 

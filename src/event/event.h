@@ -10,12 +10,14 @@
  *     event_id(log, "message", id);  event_text(log, "reverse_path", path);  event_number(log, "size_octets", n);
  *     event_end(log);
  *
- * Fields may be left out only when empty; debug builds assert that every declared field was named (with event_text of an
- * empty slice it counts as named and is not written). More fields than declared are allowed.
+ * Every declared field must be named; with event_text of an empty slice it counts as named and is not written. A missing one is
+ * said once on stderr (strict logs, for tests, abort). More fields than declared are allowed. Values are cut at 4096 octets.
  *
  * Files:   DIR/log/events-PROCESS[-LOOP].jsonl, rotated by size: .1 is the newest old one.
  * Cost:    lines gather in memory and are written by event_flush (the owner calls it on a timer of 200 ms and at the
  *          end) or when 64 KiB wait. Time is taken from event_set_time, once a turn.
+ * Faults:  a log that cannot be written (a full disk) never stops mail: it is said once on stderr, tried again every second,
+ *          and the gap is told in the log. A stderr that nobody reads is not waited for.
  * Threads: one log per loop; a log belongs to its thread.
  */
 #define EVENT_KIND(name, ...) EVENT_##name,
@@ -29,13 +31,16 @@ struct event_log_params {
     uint64_t rotate_octets;
     unsigned keep_files;
     enum event_text_level text_level;
-    int text_fd;              /* usually 2 */
+    int text_fd;              /* usually 2; -1: nowhere */
+    bool is_strict;           /* for tests: abort when a declared field was not named */
 };
 MUST_CHECK struct event_log *event_log_open(const struct event_log_params *, struct text *error);
 void event_log_change(struct event_log *, uint64_t rotate_octets, unsigned keep_files, enum event_text_level);
 void event_log_close(struct event_log *); /* flushes */
 void event_set_time(struct event_log *, uint64_t wall_ms);
 void event_flush(struct event_log *);
+/* Octets that wait for event_flush: 0 means that no timer is needed. */
+size_t event_pending(const struct event_log *);
 uint64_t event_count(const struct event_log *, enum event_kind);
 const char *event_name(enum event_kind);
 
