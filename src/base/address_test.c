@@ -1,7 +1,8 @@
 #include "base/address.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static void parses(void **state)
 {

@@ -1,7 +1,8 @@
 #include "base/arena.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static void gives_zeroed_aligned_pieces(void **state)
 {

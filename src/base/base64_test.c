@@ -1,8 +1,9 @@
 #include "base/base64.h"
 #include "base/random.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static const struct {
     slice octets, encoded;

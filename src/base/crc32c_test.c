@@ -1,8 +1,9 @@
 #include "base/crc32c.h"
 #include "base/random.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 /* RFC 3720 §B.4 */
 static void known_values(void **state)

@@ -1,8 +1,9 @@
 #include "base/heap.h"
 #include "base/random.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 enum { NODES = 2000 };
 

@@ -1,7 +1,8 @@
 #include "base/json.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static void writes_strings(void **state)
 {

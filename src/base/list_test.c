@@ -1,7 +1,8 @@
 #include "base/list.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 struct item {
     int number;

@@ -1,9 +1,10 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/text.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 enum { ITEMS = 3000 };
 struct item {

@@ -1,7 +1,8 @@
 #include "base/slice.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #define assert_slice(have, want) assert_true(slice_eq((have), SLICE(want)))
 

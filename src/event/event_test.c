@@ -1,7 +1,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "event/event.h"
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static char folder[] = "event-test-XXXXXX";
 static int text_pipe[2];

@@ -1,5 +1,4 @@
 #include "event/text_output.h"
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -7,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static void quotes_where_needed(void **state)
 {
