@@ -1,6 +1,7 @@
 #pragma once
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "config/options.def"
 /*
@@ -73,9 +74,13 @@ struct config {
     size_t account_count;
     struct config_route *routes;
     size_t route_count;
+    struct map route_index; /* a routes' domain as written in the file -> the first route that names it */
     struct arena memory;
     int references; /* atomic */
 };
+/* The first route in the file that names `domain`, as itself, by one of its parents (".example.org") or by "*"; NULL:
+ * none does, its mail goes by MX. Time does not grow with the count of routes. */
+const struct config_route *config_find_route(const struct config *, slice domain);
 
 /* A mistake, for people: "postrider.yaml:12:5: limits.max_mesage_size: unknown option; did you mean max_message_size?" */
 struct config_mistake {
@@ -97,7 +102,14 @@ void text_add_config_mistake(struct text *, const struct config_mistake *);
 MUST_CHECK struct config *config_read_file(const char *path, struct config_mistakes *);
 /* `name` stands for the file in mistakes; relative FILE paths start at `folder`. */
 MUST_CHECK struct config *config_read_text(slice yaml, const char *name, const char *folder, struct config_mistakes *);
-void config_write(struct text *yaml, const struct config *); /* whole, with secrets: for the other processes */
+/* For the other processes: everything is inside, but only the secrets that are the reader's business. */
+enum config_share {
+    CONFIG_FOR_ALL,     /* every secret: tests, `postrider local` */
+    CONFIG_FOR_MTA,     /* accounts' passwords and hashes are replaced by the hash "*", which no password has */
+    CONFIG_FOR_KEYRING, /* no TLS certificate and key; routes' passwords replaced by "*" */
+    CONFIG_FOR_MAILBOX, /* neither */
+};
+void config_write(struct text *yaml, const struct config *, enum config_share);
 void config_write_shown(struct text *yaml, const struct config *); /* for people: secrets as "(hidden)" */
 struct config *config_hold(struct config *);
 void config_release(struct config *); /* the last one frees it, secrets wiped */
