@@ -22,7 +22,7 @@ bool loop_is_current(const struct loop *); /* for asserts */
 uint64_t loop_now_ms(const struct loop *);  /* monotonic, taken once a turn */
 uint64_t loop_wall_ms(const struct loop *); /* wall clock, taken once a turn */
 
-/* From any thread: `function` runs on the loop in a later turn. Posts of one thread keep their order. */
+/* From any thread: `function` runs on the loop later, never inside the call. Posts of one thread keep their order. */
 void loop_post(struct loop *, loop_function *function, void *context);
 /* Runs at the end of every turn, before the loop waits again. */
 struct loop_hook {
@@ -31,6 +31,9 @@ struct loop_hook {
     struct loop_hook *next;
 };
 void loop_add_turn_end(struct loop *, struct loop_hook *);
+/* Runs after all of those, beside the sending of what streams gathered: for who gathers output of its own (ipc/). */
+void loop_add_flush(struct loop *, struct loop_hook *);
+void loop_remove_hook(struct loop *, struct loop_hook *); /* of either kind */
 
 /* timer - intrusive: stands in its owner, costs no system call. {0} is a timer that is not set. */
 struct timer {

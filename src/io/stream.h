@@ -7,12 +7,14 @@
  *
  * Writing:  what a turn writes is gathered and sent with one system call at its end (or at once when more than
  *           64 KiB wait). stream_write copies; stream_write_shared keeps a pointer and calls `release` when the
- *           octets have left (also when the stream is closed before).
+ *           octets have left (also when the stream is closed before), never inside a call.
  * Reading:  on_bytes gets octets that live for the call only. The loop's one read buffer serves all streams: an
  *           idle stream holds no buffer.
  * Closing:  stream_close ends everything: no callback after it returns; what was written is still sent
  *           (for at most 5 seconds) unless the peer is gone. Call it from within callbacks freely.
- * Errors:   on_end comes once, when the peer closed or the connection failed; then the owner calls stream_close.
+ * Errors:   on_end comes once, when the peer closed or the connection failed; then the owner calls stream_close. After
+ *           IO_END writing still works (the peer may only have ended its side). A handshake that fails is told by
+ *           on_secured instead of on_end (where on_secured is not NULL).
  * Threads:  the loop's own.
  */
 struct stream;
@@ -37,7 +39,7 @@ struct connecting;
 struct connecting *stream_connect(struct loop *, const struct connect_params *, stream_connected *, void *context);
 void stream_connect_cancel(struct connecting *); /* before the callback only; it then never comes */
 
-/* Starts reading. Before it no callback comes. */
+/* Starts reading. Before it no callback comes. A second call hands the stream over to another owner. */
 void stream_start(struct stream *, const struct stream_events *, void *context);
 void stream_pause(struct stream *);  /* on_bytes stops; what the filter decrypted already waits too */
 void stream_resume(struct stream *);
@@ -83,6 +85,9 @@ void filter_handshake_done(struct stream_filter *, enum io_result);
 struct listener;
 typedef void listener_accepted(void *context, struct stream *stream);
 struct listener *listener_new(struct loop *, int fd, listener_accepted *, void *context); /* takes the descriptor */
+/* Called once when accepting begins to fail for want of descriptors or memory; it is tried again by itself. */
+typedef void listener_trouble(void *context, int error_number);
+void listener_on_trouble(struct listener *, listener_trouble *);
 void listener_pause(struct listener *);
 void listener_resume(struct listener *);
 void listener_free(struct listener *);
