@@ -246,6 +246,16 @@ const struct address *stream_local(const struct stream *s)
     return &s->local;
 }
 
+bool stream_peer_user(const struct stream *s, uint32_t *uid)
+{
+    struct ucred user;
+    socklen_t octets = sizeof(user);
+    if (s->peer.any.sa_family != AF_UNIX || getsockopt(s->watcher.fd, SOL_SOCKET, SO_PEERCRED, &user, &octets) != 0)
+        return false;
+    *uid = user.uid;
+    return true;
+}
+
 void stream_set_address(struct address *address, const struct sockaddr_storage *from)
 {
     if (from->ss_family == AF_INET || from->ss_family == AF_INET6)

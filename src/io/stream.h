@@ -53,6 +53,8 @@ void stream_abort(struct stream *);
 
 const struct address *stream_peer(const struct stream *);  /* for a Unix socket: family AF_UNIX */
 const struct address *stream_local(const struct stream *);
+/* Which user of this machine the other end of a Unix socket is, by the kernel's word; false for other sockets. */
+MUST_CHECK bool stream_peer_user(const struct stream *, uint32_t *uid);
 /* Details of the failure that on_end reported, "" when there are none ("certificate has expired"). */
 const char *stream_error_text(const struct stream *);
 
