@@ -23,6 +23,7 @@ struct receive_doors {
     /* The message is durable and belongs to the schedule now. */
     void (*accepted)(void *schedule, struct spool_message *);
     void *schedule;
+    unsigned loop_count; /* the limits on sessions are shared out evenly among so many loops; 0: one */
 };
 struct receiver *receiver_new(const struct receive_doors *);
 /* Takes effect for new sessions and the next transaction of old ones. All three are held as long as they are used. */
@@ -32,5 +33,6 @@ void receiver_listen(struct receiver *, int fd, slice name, enum listener_role);
 /* Closes the listeners; idle sessions get 421, busy ones may end their transaction; `done` when the last one is gone or
  * after `patience_ms`. */
 void receiver_stop(struct receiver *, uint64_t patience_ms, loop_function *done, void *context);
+/* After spool_close: no commit may be under way any more. */
 void receiver_free(struct receiver *);
 size_t receiver_session_count(const struct receiver *);
