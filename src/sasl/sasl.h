@@ -34,5 +34,6 @@ struct sasl_client {
 };
 /* The best of the words of an EHLO AUTH line that we know; NULL: none. */
 const struct sasl_mechanism *sasl_client_choose(slice offered);
-/* The next response, not encoded; false: the server asks for more than the mechanism has. First call: initial response. */
+/* The next response, not encoded; false: the server asks for more than the mechanism has. First call: the initial response
+ * (RFC 4954 §4); an empty one means that none is sent: "AUTH LOGIN" alone. */
 MUST_CHECK bool sasl_client_step(struct sasl_client *, slice challenge, struct text *response);
