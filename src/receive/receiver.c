@@ -4,12 +4,13 @@
 #include "receive/session.h"
 
 static const struct role roles[] = {
-    /*                     TLS at once  offers AUTH  demands it  mends */
-    [ROLE_MX] =          { false,       false,       false,      false },
-    [ROLE_SUBMISSION] =  { false,       true,        true,       true },
-    [ROLE_SUBMISSIONS] = { true,        true,        true,       true },
-    [ROLE_ALTERNATIVE] = { false,       true,        true,       true }, /* 587 by another number, where that is blocked */
+    /*                     TLS at once  STARTTLS  offers AUTH  demands it  mends */
+    [ROLE_MX] =          { false,       true,     false,       false,      false },
+    [ROLE_SUBMISSION] =  { false,       true,     true,        true,       true },
+    [ROLE_SUBMISSIONS] = { true,        false,    true,        true,       true },
+    [ROLE_ALTERNATIVE] = { false,       true,     true,        true,       true }, /* 587 by another number */
 };
+static const struct role local_role = { .demands_sign_in = true, .mends_messages = true };
 
 struct settings *settings_hold(struct settings *settings)
 {
@@ -128,16 +129,29 @@ void receiver_forget(struct receiver *r, struct client *client)
 
 /* --- listeners and the end ------------------------------------------------------------------------------------- */
 
-static void on_accepted(void *context, struct stream *stream) { session_accept(context, stream); }
+static void on_accepted(void *context, struct stream *stream) { session_accept(context, stream, (slice){ 0 }); }
 
-void receiver_listen(struct receiver *r, int fd, slice name, enum listener_role role)
+static struct receive_listener *add_listener(struct receiver *r, slice name, const struct role *role)
 {
     struct receive_listener *listener = MEMORY_NEW(struct receive_listener);
     listener->receiver = r;
-    listener->role = &roles[role];
+    listener->role = role;
     text_add(&listener->name, name);
     list_append(&r->listeners, &listener->listed);
+    return listener;
+}
+
+void receiver_listen(struct receiver *r, int fd, slice name, enum listener_role role)
+{
+    struct receive_listener *listener = add_listener(r, name, &roles[role]);
     listener->listener = listener_new(r->doors.loop, fd, on_accepted, listener);
+}
+
+void receiver_adopt(struct receiver *r, struct stream *stream, slice account)
+{
+    if (!r->local)
+        r->local = add_listener(r, SLICE("local"), &local_role);
+    session_accept(r->local, stream, account);
 }
 
 static void close_listeners(struct receiver *r)

@@ -204,6 +204,8 @@ void session_continue(struct session *s)
     session_settle(s);
 }
 
+static const char client_closed[] = "the client closed the connection";
+
 static void on_drained(void *context)
 {
     struct session *s = context;
@@ -215,7 +217,10 @@ static void on_end(void *context, enum io_result why)
 {
     struct session *s = context;
     const char *details = stream_error_text(s->stream);
-    session_end(s, details && *details ? details : why == IO_END ? "the client closed the connection" : io_result_text(why));
+    if (why == IO_END && (s->wait == WAIT_COMMIT || s->wait == WAIT_PASSWORD))
+        s->client_has_ended = true; /* perhaps its sending side only: it still hears the reply */
+    else
+        session_end(s, *details ? details : why == IO_END ? client_closed : io_result_text(why));
     session_settle(s);
 }
 
@@ -246,7 +251,7 @@ static void on_secured(void *context, enum io_result why)
         return;
     }
     const char *details = stream_error_text(s->stream);
-    session_end(s, details && *details ? details : "the TLS handshake failed");
+    session_end(s, *details ? details : "the TLS handshake failed");
     session_settle(s);
 }
 
@@ -326,7 +331,7 @@ static void turn_away(struct receive_listener *listener, struct stream *stream, 
     stream_close(stream);
 }
 
-void session_accept(struct receive_listener *listener, struct stream *stream)
+void session_accept(struct receive_listener *listener, struct stream *stream, slice account)
 {
     struct client *client = NULL;
     enum reply_name refusal;
@@ -335,6 +340,7 @@ void session_accept(struct receive_listener *listener, struct stream *stream)
         return;
     }
     struct session *s = session_new(listener, stream, client);
+    text_add(&s->account, account);
     trace_session_started(s);
     session_set_deadline(s, limits(s)->command_timeout);
     stream_start(stream, &events, s);
@@ -410,6 +416,8 @@ void session_stop(struct session *s, bool now)
 
 void session_settle(struct session *s)
 {
+    if (s->stream && s->client_has_ended && s->wait == WAIT_NOTHING)
+        session_end(s, client_closed);
     if (s->stream && s->receiver->is_stopping)
         session_stop(s, false);
     if (s->stream || s->wait == WAIT_COMMIT)

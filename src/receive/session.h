@@ -44,6 +44,7 @@ struct session {
     bool is_extended;  /* EHLO */
     bool tls_is_on;
     bool reading_is_paused;
+    bool client_has_ended; /* it closed its side while a reply was still owed */
     bool line_is_too_long; /* its begin was dropped */
     uint32_t errors;        /* 4xx and 5xx since the last accepted message */
     uint32_t idle_commands; /* since the last accepted message */
@@ -57,7 +58,8 @@ struct session {
     struct address peer; /* family AF_UNIX: a local client */
 };
 
-void session_accept(struct receive_listener *, struct stream *);
+/* `account`: who is signed in already; usually nobody. */
+void session_accept(struct receive_listener *, struct stream *, slice account);
 /* Writes a reply; an error is counted, and with max_errors of them the session is over: make it the last thing done. */
 void session_reply(struct session *, enum reply_name);
 /* Octets as they are; nothing once the session is over. */

@@ -18,7 +18,7 @@ static void add_auth(struct text *line, const struct session *s)
     }
 }
 
-static bool may_start_tls(const struct session *s) { return !s->tls_is_on && s->settings->tls; }
+static bool may_start_tls(const struct session *s) { return s->listener->role->offers_tls && !s->tls_is_on && s->settings->tls; }
 /* Offered under TLS only: before it every mechanism we have would show the password. */
 static bool may_sign_in(const struct session *s) { return s->listener->role->offers_sign_in && s->tls_is_on && !s->account.len; }
 
@@ -100,13 +100,9 @@ void verb_helo(struct session *s, slice argument)
 void verb_starttls(struct session *s, slice argument)
 {
     (void)argument;
-    if (s->tls_is_on) {
-        session_reply(s, REPLY_TLS_ALREADY);
-        return;
-    }
     session_refresh_settings(s);
-    if (!s->settings->tls) {
-        session_reply(s, REPLY_TLS_UNAVAILABLE);
+    if (!may_start_tls(s)) {
+        session_reply(s, s->tls_is_on ? REPLY_TLS_ALREADY : REPLY_TLS_UNAVAILABLE);
         return;
     }
     session_reply(s, REPLY_START_TLS);
