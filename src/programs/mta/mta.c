@@ -210,18 +210,24 @@ static void tell_failure(void *context)
     fail(failure->mta, &failure->text);
 }
 
+static void submit(void *receiver, struct stream *stream, slice account) { receiver_adopt(receiver, stream, account); }
+
 static void open_control(struct mta *mta)
 {
     struct control_loop *loops = memory_new(mta->loop_count * sizeof *loops);
     for (uint64_t i = 0; i < mta->loop_count; i++)
         loops[i] = (struct control_loop){ .loop = mta->loops[i].loop,
                                           .spool = mta->loops[i].stages.spool,
-                                          .schedule = mta->loops[i].stages.schedule };
+                                          .schedule = mta->loops[i].stages.schedule,
+                                          .receiver = mta->loops[i].stages.receiver,
+                                          .events = mta->loops[i].stages.events };
     mta->control = control_new(&(struct control_doors){ .loop = mta->loop,
                                                         .listener_fd = mta->control_fd,
                                                         .loops = loops,
                                                         .loop_count = mta->loop_count,
-                                                        .events = mta->loops[0].stages.events });
+                                                        .events = mta->loops[0].stages.events,
+                                                        .submit = submit,
+                                                        .receiver = mta->loops[0].stages.receiver });
     memory_free(loops);
 }
 
@@ -255,7 +261,13 @@ static void open_stages(void *context)
     failure->mta = to->mta;
     if (to->number > 0)
         to->keyring = keyring_client_new(to->loop);
-    if (stages_open(&to->stages, to->loop, to->number, to->keyring, &to->mta->snapshot, to->mta->dns, &failure->text)) {
+    struct stages_params params = { .loop = to->loop,
+                                    .number = to->number,
+                                    .loop_count = (unsigned)to->mta->loop_count,
+                                    .keyring = to->keyring,
+                                    .snapshot = &to->mta->snapshot,
+                                    .dns = to->mta->dns };
+    if (stages_open(&to->stages, &params, &failure->text)) {
         memory_free(failure);
         loop_post(to->mta->loop, one_loop_is_open, to->mta);
     } else {
@@ -384,7 +396,7 @@ static void stop(struct mta *mta, bool at_once)
     if (mta->is_stopping)
         return;
     mta->is_stopping = true;
-    control_free(mta->control);
+    control_stop(mta->control);
     mta->pending = mta->loop_count;
     for (uint64_t i = 0; i < mta->loop_count; i++) {
         struct stop_order *order = MEMORY_NEW(struct stop_order);
@@ -409,6 +421,7 @@ static const struct ipc_handlers handlers = {
 
 static void close_mta(struct mta *mta)
 {
+    control_free(mta->control);
     for (uint64_t i = 1; i < mta->loop_count; i++) {
         pthread_join(mta->loops[i].thread, NULL);
         loop_free(mta->loops[i].loop);

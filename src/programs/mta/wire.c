@@ -133,7 +133,7 @@ static bool open_spool(struct stages *stages, struct text *error)
 
 static void schedule_accepted(void *schedule, struct spool_message *message) { schedule_add(schedule, message); }
 
-static void wire(struct stages *stages, struct dns *dns)
+static void wire(struct stages *stages, unsigned loop_count, struct dns *dns)
 {
     stages->reports = reports_new(stages->loop, stages->spool, stages->events);
     stages->deliverer = deliverer_new(&(struct deliver_doors){ .loop = stages->loop,
@@ -151,6 +151,7 @@ static void wire(struct stages *stages, struct dns *dns)
     deliverer_set_schedule(stages->deliverer, schedule_door(stages->schedule));
     reports_set_accepted(stages->reports, schedule_accepted, stages->schedule);
     stages->receiver = receiver_new(&(struct receive_doors){ .loop = stages->loop,
+                                                              .loop_count = loop_count,
                                                               .spool = stages->spool,
                                                               .events = stages->events,
                                                               .verify_password = keyring_client_verify,
@@ -160,23 +161,22 @@ static void wire(struct stages *stages, struct dns *dns)
                                                               .schedule = stages->schedule });
 }
 
-bool stages_open(struct stages *stages, struct loop *loop, unsigned number, struct keyring_client *keyring,
-                 const struct snapshot *snapshot, struct dns *dns, struct text *error)
+bool stages_open(struct stages *stages, const struct stages_params *params, struct text *error)
 {
     char name[32];
-    snprintf(name, sizeof name, "mta-%u", number);
-    *stages = (struct stages){ .number = number, .loop = loop, .keyring = keyring };
-    stages->events = process_open_log("mta", name, snapshot->config, error);
+    snprintf(name, sizeof name, "mta-%u", params->number);
+    *stages = (struct stages){ .number = params->number, .loop = params->loop, .keyring = params->keyring };
+    stages->events = process_open_log("mta", name, params->snapshot->config, error);
     if (!stages->events)
         return false;
     event_set_time(stages->events, clock_wall_ms());
     stages->turn_end = (struct loop_hook){ .function = on_turn_end, .context = stages };
-    loop_add_turn_end(loop, &stages->turn_end);
-    stages->snapshot = snapshot_hold(snapshot);
+    loop_add_turn_end(stages->loop, &stages->turn_end);
+    stages->snapshot = snapshot_hold(params->snapshot);
     if (!open_spool(stages, error))
         return false;
-    wire(stages, dns);
-    stages_configure(stages, snapshot);
+    wire(stages, params->loop_count, params->dns);
+    stages_configure(stages, params->snapshot);
     set_own_addresses(stages);
     return true;
 }
@@ -223,16 +223,17 @@ void stages_stop(struct stages *stages, bool at_once, loop_function *stopped, vo
     schedule_stop(stages->schedule, at_once ? 0 : DELIVER_PATIENCE_MS, one_stage_stopped, stages);
 }
 
+/* In this order: who holds content gives it back, the journal ends, then those that wait for its answers. */
 void stages_close(struct stages *stages)
 {
     timer_clear(stages->loop, &stages->flush_timer);
-    receiver_free(stages->receiver);
     deliverer_free(stages->deliverer);
     schedule_free(stages->schedule);
+    spool_close(stages->spool);
+    receiver_free(stages->receiver);
     reports_free(stages->reports);
     if (stages->mailbox)
         ipc_channel_free(stages->mailbox);
-    spool_close(stages->spool);
     event_log_close(stages->events);
     snapshot_release(&stages->snapshot);
 }

@@ -42,10 +42,16 @@ struct stages {
     loop_function *stopped;
     void *stopped_context;
 };
-/* On the loop's thread. Takes a hold of the snapshot. Recovers the journal; nothing is accepted or tried before
- * stages_begin. False and *error when the loop cannot work. */
-MUST_CHECK bool stages_open(struct stages *, struct loop *, unsigned number, struct keyring_client *,
-                            const struct snapshot *, struct dns *, struct text *error);
+struct stages_params {
+    struct loop *loop;
+    unsigned number, loop_count; /* this loop's number, of how many */
+    struct keyring_client *keyring;
+    const struct snapshot *snapshot; /* held, not kept */
+    struct dns *dns;
+};
+/* On the loop's thread. Recovers the journal; nothing is accepted or tried before stages_begin. False and *error when
+ * the loop cannot work. */
+MUST_CHECK bool stages_open(struct stages *, const struct stages_params *, struct text *error);
 /* What the journal holds goes into the queues: the loop works. */
 void stages_begin(struct stages *);
 void stages_configure(struct stages *, const struct snapshot *);

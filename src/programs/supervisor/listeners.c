@@ -147,10 +147,10 @@ bool listeners_open(struct bound_sockets *sockets, const struct config *config, 
     return true;
 }
 
-bool listeners_open_unix(struct bound_sockets *sockets, const char *name, const char *path, unsigned uid,
-                         struct text *error)
+bool listeners_open_unix(struct bound_sockets *sockets, const char *name, const char *path, unsigned mode,
+                         unsigned uid, struct text *error)
 {
-    int fd = listener_bind_unix(path, 0600);
+    int fd = listener_bind_unix(path, mode);
     if (fd < 0 || (uid != geteuid() && lchown(path, uid, (gid_t)-1) != 0)) {
         text_add_format(error, "cannot make the socket %s: %s", path, strerror(errno));
         if (fd >= 0)

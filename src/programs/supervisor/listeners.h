@@ -15,6 +15,7 @@ struct bound_sockets {
 };
 /* False and *error, naming the port and, where it can be found out, the process that has it. */
 MUST_CHECK bool listeners_open(struct bound_sockets *, const struct config *, unsigned loops, struct text *error);
-/* A Unix socket of DIR/run (the working folder is DIR), owned by `uid`. */
-MUST_CHECK bool listeners_open_unix(struct bound_sockets *, const char *name, const char *path, unsigned uid, struct text *error);
+/* A Unix socket of DIR/run (the working folder is DIR), owned by `uid`. Who may connect: programs/ctl/protocol.h. */
+MUST_CHECK bool listeners_open_unix(struct bound_sockets *, const char *name, const char *path, unsigned mode,
+                                    unsigned uid, struct text *error);
 void listeners_close(struct bound_sockets *);

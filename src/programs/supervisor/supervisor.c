@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "event/event.h"
 #include "io/loop.h"
+#include "programs/ctl/protocol.h"
 #include "programs/process.h"
 #include "programs/supervisor/certificate.h"
 #include "programs/supervisor/child.h"
@@ -445,8 +446,8 @@ static bool prepare(struct supervisor *s, struct text *error)
     s->loops = count_loops(s->config);
     return ok && folders_lock(error) && certificate_provide(s->config, error) &&
            listeners_open(&s->sockets, s->config, s->loops, error) &&
-           listeners_open_unix(&s->sockets, "control", FOLDER_RUN "/control.sock", s->owners.mta.uid, error) &&
-           listeners_open_unix(&s->sockets, "accounts", FOLDER_RUN "/accounts.sock", s->owners.keyring.uid, error) &&
+           listeners_open_unix(&s->sockets, "control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
+           listeners_open_unix(&s->sockets, "accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
            child_open_program(&s->program, error) &&
            (s->log = process_open_log("", "supervisor", s->config, error)) != NULL;
 }
@@ -475,8 +476,8 @@ static void run(struct supervisor *s)
         loop_run(s->loop);
     text_free(&error);
     event_log_close(s->log);
-    unlink(FOLDER_RUN "/control.sock");
-    unlink(FOLDER_RUN "/accounts.sock");
+    unlink(CONTROL_SOCKET);
+    unlink(ACCOUNTS_SOCKET);
     loop_free(s->loop);
 }
 
