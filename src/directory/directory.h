@@ -34,6 +34,11 @@ struct directory_result {
 };
 struct arena;
 struct directory_result directory_find(const struct directory *, struct path, struct arena *memory);
+/* An alias or mailbox was added under exactly this name (also before directory_finish). */
+bool directory_has_name(const struct directory *, slice address);
 bool directory_has_domain(const struct directory *, slice domain);
+/* What is wrong with the aliases as a whole, for people: targets at a hosted domain that nobody answers to, loops. Mail
+ * is not refused for a target that is nobody as long as another one is left. */
+void directory_each_problem(const struct directory *, void (*visit)(void *context, slice alias, slice problem), void *context);
 /* The mailbox (hosted, no alias) that `domain`/`local part` names after removing an extension; false: none. */
 bool directory_has_mailbox(const struct directory *, struct path);
