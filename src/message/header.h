@@ -48,3 +48,5 @@ MUST_CHECK bool header_next_field(slice *rest, struct header_field *);
 slice header_find(slice section, slice name);
 /* The value on one line: CRLFs removed (RFC 5322 §2.2.3), other control characters as spaces. */
 void text_add_unfolded(struct text *, slice value);
+/* The same for people: encoded words (RFC 2047 §2) of UTF-8, US-ASCII and ISO-8859-1 decoded; others stay as they are. */
+void text_add_decoded(struct text *, slice value);

@@ -22,7 +22,7 @@ const char *action_name(enum action action) { return action_names[action]; }
 void outcome_encode(struct text *to, const struct outcome *o)
 {
     text_add_byte(to, OUTCOME_VERSION);
-    octets_add_number(to, (uint64_t)o->action << 1 | o->expired);
+    octets_add_number(to, (uint64_t)o->action << 2 | (uint64_t)o->status_was_told << 1 | o->expired);
     octets_add_number(to, o->stage);
     octets_add_number(to, o->status.class);
     octets_add_number(to, o->status.subject);
@@ -51,10 +51,11 @@ bool outcome_decode(struct arena *arena, slice *input, struct outcome *o)
         return false;
     *input = slice_tail(*input, 1);
     uint64_t action, stage, reply_code;
-    if (!octets_take_number(input, ACTION_FAILED << 1 | 1, &action) || !octets_take_number(input, STAGE_POLICY, &stage) ||
+    if (!octets_take_number(input, ACTION_FAILED << 2 | 3, &action) || !octets_take_number(input, STAGE_POLICY, &stage) ||
         !take_status(input, &o->status) || !octets_take_number(input, UINT16_MAX, &reply_code))
         return false;
-    o->action = (enum action)(action >> 1);
+    o->action = (enum action)(action >> 2);
+    o->status_was_told = action & 2;
     o->expired = action & 1;
     o->stage = (enum delivery_stage)stage;
     o->reply_code = (uint16_t)reply_code;

@@ -23,6 +23,7 @@ struct outcome {
     enum action action;
     enum delivery_stage stage;
     struct status status;
+    bool status_was_told;  /* `status` is in the remote's reply; else it was made from code and stage */
     uint16_t reply_code;   /* 0: no reply was involved */
     slice text;            /* the remote's reply text, or our own words */
     slice remote_name;     /* MX name, socket, mailbox; empty: none reached */
