@@ -110,9 +110,14 @@ static bool ask_machine_name(struct text *name)
 static void check_server(reader *r)
 {
     struct config *config = r->config;
-    struct { const char *option; slice value; } needed[] = {
-        { "dir", config->dir }, { "user_mta", config->user_mta },
-        { "user_keyring", config->user_keyring }, { "user_mailbox", config->user_mailbox },
+    struct {
+        const char *option;
+        slice value;
+    } needed[] = {
+        { "dir", config->dir },
+        { "user_mta", config->user_mta },
+        { "user_keyring", config->user_keyring },
+        { "user_mailbox", config->user_mailbox },
     };
     for (size_t i = 0; i < COUNT(needed); i++)
         if (needed[i].value.len == 0)
@@ -130,8 +135,10 @@ static void check_server(reader *r)
     text_free(&why);
 }
 
-static const char *const role_words[] = { [ROLE_MX] = "mx", [ROLE_SUBMISSION] = "submission",
-                                          [ROLE_SUBMISSIONS] = "submissions", [ROLE_ALTERNATIVE] = "alternative" };
+static const char *const role_words[] = { [ROLE_MX] = "mx",
+                                          [ROLE_SUBMISSION] = "submission",
+                                          [ROLE_SUBMISSIONS] = "submissions",
+                                          [ROLE_ALTERNATIVE] = "alternative" };
 
 static void check_listeners(reader *r)
 {
@@ -173,7 +180,8 @@ static void check_tls(reader *r)
         return;
     }
     if (!has_certificate)
-        reader_mistake(r, SECTION_TLS, 0, "certificate", "no certificate (-----BEGIN CERTIFICATE-----) is in this file");
+        reader_mistake(r, SECTION_TLS, 0, "certificate",
+                       "no certificate (-----BEGIN CERTIFICATE-----) is in this file");
     else if (tls->key_pem.len ? !has_block(tls->key_pem, "PRIVATE KEY") : tls->key.len > 0)
         reader_mistake(r, SECTION_TLS, 0, "key", "no private key (-----BEGIN PRIVATE KEY-----) is in this file");
     else if (tls->key_pem.len == 0 && !has_block(tls->certificate_pem, "PRIVATE KEY"))
@@ -189,10 +197,11 @@ static void check_domains(reader *r, struct map *hosted)
         if (d->catch_all.len)
             (void)check_address(r, &d->catch_all, SECTION_DOMAINS, i, "catch_all");
         slice separator = d->address_extension;
-        bool is_fine = separator.len == 0 ||
-                       (separator.len == 1 && memchr("+-_=#~!%&$/^|", separator.ptr[0], 13) != NULL);
+        bool is_fine =
+            separator.len == 0 || (separator.len == 1 && memchr("+-_=#~!%&$/^|", separator.ptr[0], 13) != NULL);
         if (!is_fine)
-            reader_mistake(r, SECTION_DOMAINS, i, "address_extension", "expected one of the characters + - _ = # ~ ! %% & $ / ^ |, or \"\" for none");
+            reader_mistake(r, SECTION_DOMAINS, i, "address_extension",
+                           "expected one of the characters + - _ = # ~ ! %% & $ / ^ |, or \"\" for none");
     }
 }
 
@@ -234,9 +243,11 @@ static void check_accounts(reader *r)
         bool has_password = places->options[section_find_option(section, SLICE("password")) - section->options];
         bool has_hash = places->options[section_find_option(section, SLICE("password_hash")) - section->options];
         if (!has_password && !has_hash)
-            reader_mistake(r, SECTION_ACCOUNTS, i, "password", "is missing: an account needs password or password_hash");
+            reader_mistake(r, SECTION_ACCOUNTS, i, "password",
+                           "is missing: an account needs password or password_hash");
         else if (a->password.len && a->password_hash.len)
-            reader_mistake(r, SECTION_ACCOUNTS, i, "password", "is given together with password_hash; one of them is enough");
+            reader_mistake(r, SECTION_ACCOUNTS, i, "password",
+                           "is given together with password_hash; one of them is enough");
         else if (a->password_hash.len && !memchr("$*!", a->password_hash.ptr[0], 3))
             reader_mistake(r, SECTION_ACCOUNTS, i, "password_hash",
                            "is not a crypt(5) hash (it would begin with $); is it the password itself?");
@@ -269,8 +280,9 @@ static void check_route_host(reader *r, size_t i)
     if (!needs_host && route->host.len) {
         reader_mistake(r, SECTION_ROUTES, i, "host", "is only for smarthost and lmtp");
     } else if (needs_host && route->host.len == 0) {
-        reader_mistake(r, SECTION_ROUTES, i, "host", "is missing: %s", route->via == ROUTE_LMTP
-                       ? "lmtp needs HOST:PORT or unix:PATH" : "a smarthost needs HOST:PORT, as in relay.example.org:587");
+        reader_mistake(r, SECTION_ROUTES, i, "host", "is missing: %s",
+                       route->via == ROUTE_LMTP ? "lmtp needs HOST:PORT or unix:PATH"
+                                                : "a smarthost needs HOST:PORT, as in relay.example.org:587");
     } else if (is_socket && route->via != ROUTE_LMTP) {
         reader_mistake(r, SECTION_ROUTES, i, "host", "unix:PATH is only for lmtp");
     } else if (is_socket) {
@@ -300,7 +312,8 @@ static void check_route_security(reader *r, size_t i)
         reader_mistake(r, SECTION_ROUTES, i, "tls",
                        "a password is never sent without TLS: set tls to verified, implicit or required");
     if (route->ca_file.len && route->tls != TLS_VERIFIED && route->tls != TLS_IMPLICIT)
-        reader_mistake(r, SECTION_ROUTES, i, "ca_file", "has no effect: only tls verified and implicit check certificates");
+        reader_mistake(r, SECTION_ROUTES, i, "ca_file",
+                       "has no effect: only tls verified and implicit check certificates");
     else if ((route->ca_file.len || route->ca_pem.len) && !has_block(route->ca_pem, "CERTIFICATE"))
         reader_mistake(r, SECTION_ROUTES, i, "ca_file", "no certificate (-----BEGIN CERTIFICATE-----) is in this file");
 }
@@ -341,8 +354,9 @@ static void check_route_domains(reader *r, size_t i)
             continue;
         }
         slice place = reader_place(r, SECTION_ROUTES, (size_t)(earlier - r->config->routes), "domains");
-        reader_mistake(r, SECTION_ROUTES, i, "domains", SLICE_FMT " has no effect here: a route for it stands at " SLICE_FMT,
-                       SLICE_ARG(shown), SLICE_ARG(place));
+        reader_mistake(r, SECTION_ROUTES, i, "domains",
+                       SLICE_FMT " has no effect here: a route for it stands at " SLICE_FMT, SLICE_ARG(shown),
+                       SLICE_ARG(place));
     }
     text_free(&why);
 }
@@ -363,7 +377,8 @@ static void check_source(reader *r, slice source, bool is_v6, const char *option
 {
     struct address address;
     if (source.len && (!address_parse(source, &address) || address_is_v6(&address) != is_v6))
-        reader_mistake(r, SECTION_DELIVERY, 0, option, "expected an %s address of this machine", is_v6 ? "IPv6" : "IPv4");
+        reader_mistake(r, SECTION_DELIVERY, 0, option, "expected an %s address of this machine",
+                       is_v6 ? "IPv6" : "IPv4");
 }
 
 static void check_numbers(reader *r)
@@ -372,7 +387,8 @@ static void check_numbers(reader *r)
     struct text shown = { 0 };
     if (config->retry.first > config->retry.longest) {
         text_add_duration(&shown, config->retry.longest);
-        reader_mistake(r, SECTION_RETRY, 0, "first", "the first wait is longer than retry.longest (%s)", text_cstr(&shown));
+        reader_mistake(r, SECTION_RETRY, 0, "first", "the first wait is longer than retry.longest (%s)",
+                       text_cstr(&shown));
     }
     if (config->limits.max_header_size > config->limits.max_message_size)
         reader_mistake(r, SECTION_LIMITS, 0, "max_header_size", "is larger than limits.max_message_size");
@@ -400,17 +416,32 @@ void config_check(struct reader *r)
     map_free(&hosted);
 }
 
+struct folded {
+    char octets[255]; /* RFC 5321 §4.5.3.1.2 */
+};
+static slice fold(struct folded *folded, slice domain)
+{
+    size_t len = size_min(domain.len, sizeof(folded->octets));
+    for (size_t i = 0; i < len; i++)
+        folded->octets[i] = ascii_lower(domain.ptr[i]);
+    return slice_from(folded->octets, len);
+}
+
+const struct config_route *config_find_exact_route(const struct config *config, slice domain)
+{
+    struct folded folded;
+    return map_get(&config->route_index, fold(&folded, domain));
+}
+
 const struct config_route *config_find_route(const struct config *config, slice domain)
 {
-    enum { DOMAIN_OCTETS_MAX = 255 }; /* RFC 5321 §4.5.3.1.2 */
-    char folded[DOMAIN_OCTETS_MAX];
-    slice name = { folded, size_min(domain.len, sizeof(folded)) };
-    for (size_t i = 0; i < name.len; i++)
-        folded[i] = ascii_lower(domain.ptr[i]);
+    struct folded folded;
+    slice name = fold(&folded, domain);
     const struct config_route *best = map_get(&config->route_index, name);
     const struct config_route *any = map_get(&config->route_index, SLICE("*"));
     if (any && (!best || any < best))
         best = any;
+    /* ".example.org" for "mail.example.org", then ".org". */
     for (size_t dot = slice_find_byte(name, '.'); dot != SLICE_NOT_FOUND; dot = slice_find_byte(name, '.')) {
         name = slice_tail(name, dot);
         const struct config_route *route = map_get(&config->route_index, name);

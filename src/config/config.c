@@ -84,8 +84,8 @@ static void gather_section(struct reader *r, const struct section *section, stru
         return;
     if (value->kind != (section->is_list ? NODE_LIST : NODE_MAPPING)) {
         struct text what = { 0 };
-        text_add_format(&what, "expected %s, found %s", section->is_list ? "a list (items that begin with \"- \")"
-                                                                        : "options (name: value)",
+        text_add_format(&what, "expected %s, found %s",
+                        section->is_list ? "a list (items that begin with \"- \")" : "options (name: value)",
                         node_kind_name(value->kind));
         mistake_at_node(r, value, section->name, text_cstr(&what));
         text_free(&what);
@@ -242,15 +242,19 @@ static void set_list(struct reader *r, const struct target *t)
 }
 
 /* The parts of a value written as a mapping, {file: PATH}; false when there is anything else in it. */
-static bool read_parts(struct reader *r, const struct target *t, const char *const names[2], const struct node *parts[2])
+static bool read_parts(struct reader *r, const struct target *t, const char *const names[2],
+                       const struct node *parts[2])
 {
     struct text why = { 0 };
     for (const struct node *key = t->value->first; key && why.len == 0; key = key->next) {
-        int part = slice_eq(key->text, slice_from_cstr(names[0])) ? 0 : slice_eq(key->text, slice_from_cstr(names[1])) ? 1 : -1;
+        int part = slice_eq(key->text, slice_from_cstr(names[0]))   ? 0
+                   : slice_eq(key->text, slice_from_cstr(names[1])) ? 1
+                                                                    : -1;
         if (key->kind == NODE_BAD || !key->value || key->value->kind == NODE_BAD)
             break; /* refused already */
         if (part < 0 || parts[part] || key->value->kind != NODE_SCALAR) {
-            text_add_format(&why, "expected %s, or a mapping with %s or %s", option_type_expected(t->option->type), names[0], names[1]);
+            text_add_format(&why, "expected %s, or a mapping with %s or %s", option_type_expected(t->option->type),
+                            names[0], names[1]);
             mistake_in_value(r, t, key, &why);
             text_free(&why);
             return false;
@@ -280,7 +284,8 @@ static bool read_content(struct reader *r, const struct target *t, const struct 
 }
 
 /* One line of UTF-8: what a person could have typed. */
-static void set_secret_octets(struct reader *r, const struct target *t, const struct node *at, slice secret, const char *from)
+static void set_secret_octets(struct reader *r, const struct target *t, const struct node *at, slice secret,
+                              const char *from)
 {
     struct text why = { 0 };
     while (secret.len && (secret.ptr[secret.len - 1] == '\n' || secret.ptr[secret.len - 1] == '\r'))
@@ -372,7 +377,8 @@ static void set_file(struct reader *r, const struct target *t)
         keep_content(r, t, parts[1], parts[1]->text);
     else if (parts[1])
         mistake_at_node(r, parts[1], option_path(r, t->id, t->option->name), "expected the path of a file");
-    else if (path->len && option_has_content(t->option) && read_content(r, t, parts[0], *path, CONTENT_FILE_MAX, &content))
+    else if (path->len && option_has_content(t->option) &&
+             read_content(r, t, parts[0], *path, CONTENT_FILE_MAX, &content))
         keep_content(r, t, parts[0], text_slice(&content));
     text_wipe_free(&content);
     text_free(&why);
@@ -381,7 +387,8 @@ static void set_file(struct reader *r, const struct target *t)
 static void set_option(struct reader *r, const struct target *t)
 {
     const struct node *value = t->value;
-    bool takes_mapping = t->option->type == OPTION_SECRET || (t->option->type == OPTION_FILE && option_has_content(t->option));
+    bool takes_mapping =
+        t->option->type == OPTION_SECRET || (t->option->type == OPTION_FILE && option_has_content(t->option));
     bool is_expected = value->kind == NODE_SCALAR || (value->kind == NODE_MAPPING && takes_mapping) ||
                        (value->kind == NODE_LIST && option_is_list(t->option));
     struct text why = { 0 };
@@ -445,7 +452,8 @@ static void read_mapping(struct reader *r, enum section_id id, void *item, struc
         const struct node **place = &places->options[o - section->options];
         if (*place) {
             mistake_add(r->mistakes, key->source->name, key->line, key->column, option_path(r, id, o->name),
-                        "is given twice; the first is at " SLICE_FMT ":%u", SLICE_ARG((*place)->source->name), (*place)->line);
+                        "is given twice; the first is at " SLICE_FMT ":%u", SLICE_ARG((*place)->source->name),
+                        (*place)->line);
             continue;
         }
         *place = key;
@@ -502,7 +510,8 @@ static void wipe_secrets(struct config *config)
         for (size_t i = 0; i < section_count(section, config); i++) {
             void *item = section_item(section, config, i);
             for (size_t o = 0; o < section->option_count; o++) {
-                slice *secret = section->options[o].type == OPTION_SECRET ? option_field(&section->options[o], item) : NULL;
+                slice *secret =
+                    section->options[o].type == OPTION_SECRET ? option_field(&section->options[o], item) : NULL;
                 if (secret && secret->len)
                     memory_wipe((char *)(uintptr_t)secret->ptr, secret->len);
             }

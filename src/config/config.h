@@ -21,22 +21,24 @@ enum route_kind { ROUTE_MX, ROUTE_SMARTHOST, ROUTE_LMTP, ROUTE_CAPTURE, ROUTE_DI
 enum tls_level { TLS_NONE, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED, TLS_IMPLICIT };
 enum log_text { LOG_NONE, LOG_IMPORTANT, LOG_ALL };
 
-#define CONFIG_TYPE_BOOL bool
-#define CONFIG_TYPE_COUNT uint64_t
-#define CONFIG_TYPE_DURATION uint64_t
-#define CONFIG_TYPE_SIZE uint64_t
-#define CONFIG_TYPE_TEXT slice
-#define CONFIG_TYPE_NAME slice
-#define CONFIG_TYPE_FILE slice
-#define CONFIG_TYPE_SECRET slice
-#define CONFIG_TYPE_ADDRESSES struct config_list
-#define CONFIG_TYPE_NAMES struct config_list
-#define CONFIG_TYPE_TEXTS struct config_list
-#define CONFIG_TYPE_NETWORKS struct config_list
-#define CONFIG_TYPE_CHOICE(name) enum name
+#define CONFIG_TYPE_BOOL               bool
+#define CONFIG_TYPE_COUNT              uint64_t
+#define CONFIG_TYPE_DURATION           uint64_t
+#define CONFIG_TYPE_SIZE               uint64_t
+#define CONFIG_TYPE_TEXT               slice
+#define CONFIG_TYPE_NAME               slice
+#define CONFIG_TYPE_FILE               slice
+#define CONFIG_TYPE_SECRET             slice
+#define CONFIG_TYPE_ADDRESSES          struct config_list
+#define CONFIG_TYPE_NAMES              struct config_list
+#define CONFIG_TYPE_TEXTS              struct config_list
+#define CONFIG_TYPE_NETWORKS           struct config_list
+#define CONFIG_TYPE_CHOICE(name)       enum name
 #define CONFIG_FIELD(field, type, ...) CONFIG_TYPE_##type field;
 
-struct config_listener { LISTENER_OPTIONS(CONFIG_FIELD) };
+struct config_listener {
+    LISTENER_OPTIONS(CONFIG_FIELD)
+};
 struct config_tls {
     TLS_OPTIONS(CONFIG_FIELD)
     slice certificate_pem, key_pem; /* the files' content */
@@ -45,15 +47,33 @@ struct config_domain {
     DOMAIN_OPTIONS(CONFIG_FIELD)
     slice alias_text; /* the alias file's content */
 };
-struct config_alias { ALIAS_OPTIONS(CONFIG_FIELD) };
-struct config_account { ACCOUNT_OPTIONS(CONFIG_FIELD) };
-struct config_route { ROUTE_OPTIONS(CONFIG_FIELD) slice ca_pem; };
-struct config_dns { DNS_OPTIONS(CONFIG_FIELD) };
-struct config_limits { LIMITS_OPTIONS(CONFIG_FIELD) };
-struct config_retry { RETRY_OPTIONS(CONFIG_FIELD) };
-struct config_spool { SPOOL_OPTIONS(CONFIG_FIELD) };
-struct config_log { LOG_OPTIONS(CONFIG_FIELD) };
-struct config_delivery { DELIVERY_OPTIONS(CONFIG_FIELD) };
+struct config_alias {
+    ALIAS_OPTIONS(CONFIG_FIELD)
+};
+struct config_account {
+    ACCOUNT_OPTIONS(CONFIG_FIELD)
+};
+struct config_route {
+    ROUTE_OPTIONS(CONFIG_FIELD) slice ca_pem;
+};
+struct config_dns {
+    DNS_OPTIONS(CONFIG_FIELD)
+};
+struct config_limits {
+    LIMITS_OPTIONS(CONFIG_FIELD)
+};
+struct config_retry {
+    RETRY_OPTIONS(CONFIG_FIELD)
+};
+struct config_spool {
+    SPOOL_OPTIONS(CONFIG_FIELD)
+};
+struct config_log {
+    LOG_OPTIONS(CONFIG_FIELD)
+};
+struct config_delivery {
+    DELIVERY_OPTIONS(CONFIG_FIELD)
+};
 
 struct config {
     SERVER_OPTIONS(CONFIG_FIELD)
@@ -81,8 +101,10 @@ struct config {
 /* The first route in the file that names `domain`, as itself, by one of its parents (".example.org") or by "*"; NULL:
  * none does, its mail goes by MX. Time does not grow with the count of routes. */
 const struct config_route *config_find_route(const struct config *, slice domain);
+const struct config_route *config_find_exact_route(const struct config *, slice domain); /* only as itself */
 
-/* A mistake, for people: "postrider.yaml:12:5: limits.max_mesage_size: unknown option; did you mean max_message_size?" */
+/* A mistake, for people: "postrider.yaml:12:5: limits.max_mesage_size: unknown option; did you mean max_message_size?"
+ */
 struct config_mistake {
     slice file;
     unsigned line, column; /* 1-based; 0: not about a place */

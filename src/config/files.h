@@ -4,7 +4,8 @@
 
 enum { CONFIG_FILE_MAX = 32 * 1024 * 1024, SECRET_FILE_MAX = 64 * 1024, CONTENT_FILE_MAX = 32 * 1024 * 1024 };
 
-/* The whole of a regular file (or a pipe's) of at most `limit` octets. False: *why says so for people, `to` is empty. */
+/* The whole of a regular file (or a pipe's) of at most `limit` octets. False: *why says so for people, `to` is empty.
+ */
 MUST_CHECK bool file_read(const char *path, size_t limit, struct text *to, struct text *why);
 /* Overwritten before it is given back: it may have held secrets. */
 void text_wipe_free(struct text *);

@@ -3,8 +3,8 @@
 /* mistake - gathering what is wrong with a configuration. Private to config/. */
 
 /* Once CONFIG_MISTAKES_MAX are reached the last one says so and further ones are dropped. `option` is copied. */
-void mistake_add(struct config_mistakes *, slice file, unsigned line, unsigned column, slice option,
-                 const char *format, ...) PRINTF_LIKE(6, 7);
+void mistake_add(struct config_mistakes *, slice file, unsigned line, unsigned column, slice option, const char *format,
+                 ...) PRINTF_LIKE(6, 7);
 /* In the order of the files and places they are about. */
 void mistakes_sort(struct config_mistakes *);
 
@@ -13,7 +13,10 @@ struct nearest {
     slice word, best;
     size_t distance;
 };
-static inline struct nearest nearest_start(slice word) { return (struct nearest){ .word = word, .distance = SIZE_MAX }; }
+static inline struct nearest nearest_start(slice word)
+{
+    return (struct nearest){ .word = word, .distance = SIZE_MAX };
+}
 void nearest_offer(struct nearest *, slice known);
 /* "; did you mean max_message_size?" or nothing. */
 void text_add_nearest(struct text *, const struct nearest *);

@@ -19,15 +19,17 @@ struct builder {
 const char *node_kind_name(enum node_kind kind)
 {
     static const char *const names[] = {
-        [NODE_NOTHING] = "nothing", [NODE_SCALAR] = "a plain value", [NODE_LIST] = "a list",
-        [NODE_MAPPING] = "options (name: value)", [NODE_BAD] = "something refused",
+        [NODE_NOTHING] = "nothing",       [NODE_SCALAR] = "a plain value",
+        [NODE_LIST] = "a list",           [NODE_MAPPING] = "options (name: value)",
+        [NODE_BAD] = "something refused",
     };
     return names[kind];
 }
 
 static void mistake_at(struct builder *b, const yaml_mark_t *mark, const char *what)
 {
-    mistake_add(b->mistakes, b->source->name, (unsigned)mark->line + 1, (unsigned)mark->column + 1, SLICE(""), "%s", what);
+    mistake_add(b->mistakes, b->source->name, (unsigned)mark->line + 1, (unsigned)mark->column + 1, SLICE(""), "%s",
+                what);
 }
 
 static slice line_at(slice yaml, size_t line)
@@ -51,7 +53,8 @@ static const char *syntax_hint(slice line, const char *context, const char *prob
     if (strstr(problem, "cannot start any token"))
         return "; a value that begins with @, ` or % needs quotes";
     if (strstr(problem, "mapping values are not allowed"))
-        return "; is the line before complete, and is this one indented as its neighbours? A value that holds \": \" needs quotes";
+        return "; is the line before complete, and is this one indented as its neighbours? A value that holds \": \" "
+               "needs quotes";
     if (strstr(problem, "did not find expected key") || strstr(problem, "could not find expected ':'"))
         return "; are the lines of one section indented alike, each as `name: value`?";
     return "";
@@ -183,7 +186,8 @@ static struct node *build(struct builder *b)
     if (b->event.type == YAML_SCALAR_EVENT) {
         n = build_scalar(b);
     } else if (b->event.type == YAML_ALIAS_EVENT) {
-        mistake_at(b, &b->event.start_mark, "aliases (*name) are not supported; a value that begins with * needs quotes: \"*\"");
+        mistake_at(b, &b->event.start_mark,
+                   "aliases (*name) are not supported; a value that begins with * needs quotes: \"*\"");
         n = node_new(b, NODE_BAD);
     } else if (b->depth == NODE_DEPTH_MAX) {
         mistake_at(b, &b->event.start_mark, "nested too deeply");

@@ -13,7 +13,7 @@ enum node_kind {
     NODE_MAPPING,
     NODE_BAD, /* refused already; nothing more is to be said about it */
 };
-struct source { /* a file, or what stands for one */
+struct source {   /* a file, or what stands for one */
     slice name;   /* in mistakes */
     slice folder; /* where its relative paths start, with a '/' at the end or empty */
 };
@@ -30,8 +30,8 @@ struct node {
 enum { NODE_DEPTH_MAX = 16, NODES_MAX = 4 * 1024 * 1024 };
 
 /* NULL when nothing could be read at all (the mistakes say why); an empty file is NODE_NOTHING. Mistakes in parts leave
- * NODE_BAD there and the rest is read. After a syntax error the tree is what stands before it, and *is_whole is false; a
- * key may then have no value (NULL). *last, NULL at first, is the start of the chain for node_wipe. */
+ * NODE_BAD there and the rest is read. After a syntax error the tree is what stands before it, and *is_whole is false;
+ * a key may then have no value (NULL). *last, NULL at first, is the start of the chain for node_wipe. */
 MUST_CHECK struct node *node_read(struct arena *, slice yaml, const struct source *, struct config_mistakes *,
                                   struct node **last, bool *is_whole);
 /* Overwrites all texts: there may be secrets among them. */

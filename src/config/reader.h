@@ -7,8 +7,8 @@
  * Reading goes in two passes: the first gathers, through all included files, what belongs to each section; the second
  * sets the options of each item. Where each value was written is kept until the checks of the whole are done.
  */
-struct item_places {            /* of one item of a list section, or of the section itself */
-    const struct node *mapping; /* where it begins; NULL: the section is not in the file */
+struct item_places {             /* of one item of a list section, or of the section itself */
+    const struct node *mapping;  /* where it begins; NULL: the section is not in the file */
     const struct node **options; /* by the option's number: its key; NULL: not given */
 };
 struct gathered { /* the mappings of one section, in the order of the files */

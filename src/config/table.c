@@ -23,38 +23,44 @@ enum {
     CONTENT_ca_file = offsetof(struct config_route, ca_pem),
 };
 
-#define TYPE_BOOL(field) .type = OPTION_BOOL
-#define TYPE_COUNT(field) .type = OPTION_COUNT
-#define TYPE_DURATION(field) .type = OPTION_DURATION
-#define TYPE_SIZE(field) .type = OPTION_SIZE
-#define TYPE_TEXT(field) .type = OPTION_TEXT
-#define TYPE_NAME(field) .type = OPTION_NAME
-#define TYPE_FILE(field) .type = OPTION_FILE, .content_offset = CONTENT_##field
-#define TYPE_SECRET(field) .type = OPTION_SECRET
+#define TYPE_BOOL(field)      .type = OPTION_BOOL
+#define TYPE_COUNT(field)     .type = OPTION_COUNT
+#define TYPE_DURATION(field)  .type = OPTION_DURATION
+#define TYPE_SIZE(field)      .type = OPTION_SIZE
+#define TYPE_TEXT(field)      .type = OPTION_TEXT
+#define TYPE_NAME(field)      .type = OPTION_NAME
+#define TYPE_FILE(field)      .type = OPTION_FILE, .content_offset = CONTENT_##field
+#define TYPE_SECRET(field)    .type = OPTION_SECRET
 #define TYPE_ADDRESSES(field) .type = OPTION_ADDRESSES
-#define TYPE_NAMES(field) .type = OPTION_NAMES
-#define TYPE_TEXTS(field) .type = OPTION_TEXTS
-#define TYPE_NETWORKS(field) .type = OPTION_NETWORKS
-#define CHOICE_OF(name) .type = OPTION_CHOICE, .words = &name##_words
-#define TYPE_CHOICE(name) CHOICE_OF(name) IGNORE_FIELD
+#define TYPE_NAMES(field)     .type = OPTION_NAMES
+#define TYPE_TEXTS(field)     .type = OPTION_TEXTS
+#define TYPE_NETWORKS(field)  .type = OPTION_NETWORKS
+#define CHOICE_OF(name)       .type = OPTION_CHOICE, .words = &name##_words
+#define TYPE_CHOICE(name)     CHOICE_OF(name) IGNORE_FIELD
 #define IGNORE_FIELD(field)
 
 #define OPTION(struct_name, field, kind, preset_text, low, high, when, text)                                           \
-    { .name = LIT(#field), TYPE_##kind(field), .offset = offsetof(struct struct_name, field), .preset = preset_text,   \
-      .lowest = low, .highest = high, .change = when, .manual = text },
+    { .name = LIT(#field),                                                                                             \
+      TYPE_##kind(field),                                                                                              \
+      .offset = offsetof(struct struct_name, field),                                                                   \
+      .preset = preset_text,                                                                                           \
+      .lowest = low,                                                                                                   \
+      .highest = high,                                                                                                 \
+      .change = when,                                                                                                  \
+      .manual = text },
 
-#define SERVER_ROW(...) OPTION(config, __VA_ARGS__)
+#define SERVER_ROW(...)   OPTION(config, __VA_ARGS__)
 #define LISTENER_ROW(...) OPTION(config_listener, __VA_ARGS__)
-#define TLS_ROW(...) OPTION(config_tls, __VA_ARGS__)
-#define DOMAIN_ROW(...) OPTION(config_domain, __VA_ARGS__)
-#define ALIAS_ROW(...) OPTION(config_alias, __VA_ARGS__)
-#define ACCOUNT_ROW(...) OPTION(config_account, __VA_ARGS__)
-#define ROUTE_ROW(...) OPTION(config_route, __VA_ARGS__)
-#define DNS_ROW(...) OPTION(config_dns, __VA_ARGS__)
-#define LIMITS_ROW(...) OPTION(config_limits, __VA_ARGS__)
-#define RETRY_ROW(...) OPTION(config_retry, __VA_ARGS__)
-#define SPOOL_ROW(...) OPTION(config_spool, __VA_ARGS__)
-#define LOG_ROW(...) OPTION(config_log, __VA_ARGS__)
+#define TLS_ROW(...)      OPTION(config_tls, __VA_ARGS__)
+#define DOMAIN_ROW(...)   OPTION(config_domain, __VA_ARGS__)
+#define ALIAS_ROW(...)    OPTION(config_alias, __VA_ARGS__)
+#define ACCOUNT_ROW(...)  OPTION(config_account, __VA_ARGS__)
+#define ROUTE_ROW(...)    OPTION(config_route, __VA_ARGS__)
+#define DNS_ROW(...)      OPTION(config_dns, __VA_ARGS__)
+#define LIMITS_ROW(...)   OPTION(config_limits, __VA_ARGS__)
+#define RETRY_ROW(...)    OPTION(config_retry, __VA_ARGS__)
+#define SPOOL_ROW(...)    OPTION(config_spool, __VA_ARGS__)
+#define LOG_ROW(...)      OPTION(config_log, __VA_ARGS__)
 #define DELIVERY_ROW(...) OPTION(config_delivery, __VA_ARGS__)
 
 static const struct option server_options[] = { SERVER_OPTIONS(SERVER_ROW) };
@@ -72,16 +78,23 @@ static const struct option log_options[] = { LOG_OPTIONS(LOG_ROW) };
 static const struct option delivery_options[] = { DELIVERY_OPTIONS(DELIVERY_ROW) };
 
 #define ONE(field, table, text)                                                                                        \
-    { .name = LIT(#field), .options = table, .option_count = COUNT(table), .offset = offsetof(struct config, field),   \
-      .item_octets = sizeof(((struct config *)0)->field), .manual = text }
+    {                                                                                                                  \
+        .name = LIT(#field), .options = table, .option_count = COUNT(table), .offset = offsetof(struct config, field), \
+        .item_octets = sizeof(((struct config *)0)->field), .manual = text                                             \
+    }
 #define MANY(field, one, table, text)                                                                                  \
-    { .name = LIT(#field), .is_list = true, .options = table, .option_count = COUNT(table),                            \
-      .offset = offsetof(struct config, field), .count_offset = offsetof(struct config, one##_count),                  \
-      .item_octets = sizeof(*((struct config *)0)->field), .manual = text }
+    {                                                                                                                  \
+        .name = LIT(#field), .is_list = true, .options = table, .option_count = COUNT(table),                          \
+        .offset = offsetof(struct config, field), .count_offset = offsetof(struct config, one##_count),                \
+        .item_octets = sizeof(*((struct config *)0)->field), .manual = text                                            \
+    }
 
 const struct section config_sections[SECTIONS] = {
-    [SECTION_SERVER] = { .name = LIT(""), .options = server_options, .option_count = COUNT(server_options),
-                         .offset = 0, .item_octets = sizeof(struct config),
+    [SECTION_SERVER] = { .name = LIT(""),
+                         .options = server_options,
+                         .option_count = COUNT(server_options),
+                         .offset = 0,
+                         .item_octets = sizeof(struct config),
                          .manual = "The machine and the processes. These options stand at the top of the file." },
     [SECTION_TLS] = ONE(tls, tls_options, "The certificate shown to clients (RFC 3207, RFC 8314)."),
     [SECTION_DNS] = ONE(dns, dns_options, "Where names are looked up."),
@@ -90,14 +103,16 @@ const struct section config_sections[SECTIONS] = {
     [SECTION_SPOOL] = ONE(spool, spool_options, "The journal of the messages we have taken responsibility for."),
     [SECTION_LOG] = ONE(log, log_options, "The event log in DIR/log and the readable text on stderr."),
     [SECTION_DELIVERY] = ONE(delivery, delivery_options, "How outgoing connections are made."),
-    [SECTION_LISTENERS] = MANY(listeners, listener, listener_options, "Where mail comes in: a list, one item for each role."),
+    [SECTION_LISTENERS] =
+        MANY(listeners, listener, listener_options, "Where mail comes in: a list, one item for each role."),
     [SECTION_DOMAINS] = MANY(domains, domain, domain_options, "The domains whose mail is kept here: a list."),
     [SECTION_ALIASES] = MANY(aliases, alias, alias_options, "Names that stand for other addresses: a list."),
     [SECTION_ACCOUNTS] = MANY(accounts, account, account_options,
                               "Who may sign in and has a mailbox: a list. `postrider user` keeps more of them in DIR."),
-    [SECTION_ROUTES] = MANY(routes, route, route_options,
-                            "Which way mail to other domains goes: a list. Of the items that name a domain the first in the "
-                            "file counts. What no item names is delivered by MX."),
+    [SECTION_ROUTES] =
+        MANY(routes, route, route_options,
+             "Which way mail to other domains goes: a list. Of the items that name a domain the first in the "
+             "file counts. What no item names is delivered by MX."),
 };
 
 const char *option_type_expected(enum option_type type)

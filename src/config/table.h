@@ -5,8 +5,19 @@
  * JSON Schema all go by. Private to config/.
  */
 enum option_type {
-    OPTION_BOOL, OPTION_COUNT, OPTION_DURATION, OPTION_SIZE, OPTION_TEXT, OPTION_NAME, OPTION_FILE, OPTION_SECRET,
-    OPTION_ADDRESSES, OPTION_NAMES, OPTION_TEXTS, OPTION_NETWORKS, OPTION_CHOICE,
+    OPTION_BOOL,
+    OPTION_COUNT,
+    OPTION_DURATION,
+    OPTION_SIZE,
+    OPTION_TEXT,
+    OPTION_NAME,
+    OPTION_FILE,
+    OPTION_SECRET,
+    OPTION_ADDRESSES,
+    OPTION_NAMES,
+    OPTION_TEXTS,
+    OPTION_NETWORKS,
+    OPTION_CHOICE,
     OPTION_TYPES
 };
 enum option_change { LIVE, RESTART };
@@ -36,13 +47,24 @@ static inline bool option_has_content(const struct option *o) { return o->conten
 const char *option_type_expected(enum option_type);
 
 enum section_id {
-    SECTION_SERVER, SECTION_TLS, SECTION_DNS, SECTION_LIMITS, SECTION_RETRY, SECTION_SPOOL, SECTION_LOG,
-    SECTION_DELIVERY, SECTION_LISTENERS, SECTION_DOMAINS, SECTION_ALIASES, SECTION_ACCOUNTS, SECTION_ROUTES,
+    SECTION_SERVER,
+    SECTION_TLS,
+    SECTION_DNS,
+    SECTION_LIMITS,
+    SECTION_RETRY,
+    SECTION_SPOOL,
+    SECTION_LOG,
+    SECTION_DELIVERY,
+    SECTION_LISTENERS,
+    SECTION_DOMAINS,
+    SECTION_ALIASES,
+    SECTION_ACCOUNTS,
+    SECTION_ROUTES,
     SECTIONS
 };
 struct section {
-    slice name;    /* empty: the options at the top of the file */
-    bool is_list;  /* a list of mappings; else one mapping */
+    slice name;   /* empty: the options at the top of the file */
+    bool is_list; /* a list of mappings; else one mapping */
     const struct option *options;
     size_t option_count;
     size_t offset;       /* in struct config: of the struct, or of the pointer to the items */

@@ -93,7 +93,10 @@ static bool parse_bounded(const struct option *o, slice text, uint64_t *value, s
 
 static bool parse_bool(slice text, bool *value, struct text *why)
 {
-    static const struct { slice word; bool value, is_proper; } words[] = {
+    static const struct {
+        slice word;
+        bool value, is_proper;
+    } words[] = {
         { LIT("true"), true, true }, { LIT("false"), false, true }, { LIT("yes"), true, false },
         { LIT("no"), false, false }, { LIT("on"), true, false },    { LIT("off"), false, false },
         { LIT("1"), true, false },   { LIT("0"), false, false },

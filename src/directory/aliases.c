@@ -46,7 +46,9 @@ static bool refuse(struct alias_reader *r, slice what, const char *why)
 static const char *address_problem(enum path_error error)
 {
     static const char *const problems[] = {
-        [PATH_OK] = "", [PATH_NO_BRACKETS] = "is not an address", [PATH_NO_DOMAIN] = "is not an address",
+        [PATH_OK] = "",
+        [PATH_NO_BRACKETS] = "is not an address",
+        [PATH_NO_DOMAIN] = "is not an address",
         [PATH_BAD_LOCAL_PART] = "is not an address: what stands before the @ is not valid (needs it quotes?)",
         [PATH_BAD_DOMAIN] = "is not an address: its domain is not valid",
         [PATH_TOO_LONG] = "is longer than an address can be",
@@ -77,7 +79,8 @@ static slice read_target(struct alias_reader *r, slice target)
         (void)refuse(r, target, "would write to a file: that is not supported");
     else if (slice_starts_with_nocase(inner, SLICE(":include:")))
         (void)refuse(r, target, "would read another file: that is not supported, write its lines here");
-    else if (target.len > 1 && target.ptr[0] == '\\') /* aliases(5): no further expansion; ours end at the mailbox anyway */
+    else if (target.len > 1 &&
+             target.ptr[0] == '\\') /* aliases(5): no further expansion; ours end at the mailbox anyway */
         return whole_address(r, slice_tail(target, 1));
     else
         return whole_address(r, target);

@@ -10,7 +10,7 @@ enum { TARGETS_MAX = 1000, ALIAS_DEPTH_MAX = 50, KEY_OCTETS_MAX = LOCAL_PART_MAX
 
 struct entry {
     slice key;
-    struct path path;     /* as it was configured */
+    struct path path; /* as it was configured */
     bool is_mailbox;
     struct path *targets; /* of an alias; an entry may be both: an alias that keeps a copy */
     size_t target_count, target_capacity;
@@ -396,7 +396,8 @@ static void tell_nobody(void *context, struct path target)
     text_free(&problem);
 }
 
-void directory_each_problem(const struct directory *d, void (*visit)(void *context, slice alias, slice problem), void *context)
+void directory_each_problem(const struct directory *d, void (*visit)(void *context, slice alias, slice problem),
+                            void *context)
 {
     size_t position = 0;
     for (struct entry *entry; (entry = map_next(&d->entries, &position)) != NULL;) {

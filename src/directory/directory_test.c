@@ -1,9 +1,10 @@
-#include "directory/directory.h"
 #include "base/arena.h"
+#include "directory/directory.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 static void add_alias(struct directory *d, const char *address, const char *targets)
@@ -157,8 +158,8 @@ static void count_problem(void *context, slice alias, slice problem)
 static void test_problems(void **state)
 {
     (void)state;
-    static const slice expected[] = { LIT("round1@a.org "), LIT("round2@a.org "), LIT("self@a.org "), LIT("gone@a.org "),
-                                      LIT("half@a.org ") };
+    static const slice expected[] = { LIT("round1@a.org "), LIT("round2@a.org "), LIT("self@a.org "),
+                                      LIT("gone@a.org "), LIT("half@a.org ") };
     struct directory *d = example();
     struct text seen = { 0 };
     size_t octets = 0;
@@ -228,14 +229,16 @@ static void test_alias_text(void **state)
     static const struct {
         const char *name;
         slice text;
-        const char *error;  /* NULL: fine */
+        const char *error;   /* NULL: fine */
         const char *targets; /* of info@a.org */
     } cases[] = {
         { "plain", LIT("info: ann\n"), NULL, "<ann@a.org>" },
         { "without end of line", LIT("info:ann"), NULL, "<ann@a.org>" },
         { "CRLF", LIT("# x\r\n\r\ninfo: ann, x@b.net\r\n"), NULL, "<ann@a.org><x@b.net>" },
-        { "continued", LIT("info: ann,\n# between\n\tx@b.net\n\n  y@b.net\n"), "line 1: \"x@b.net y@b.net\" is not an address", "" },
-        { "continued after commas", LIT("info: ann,\n# between\n\tx@b.net,\n\n  y@b.net\n"), NULL, "<ann@a.org><x@b.net><y@b.net>" },
+        { "continued", LIT("info: ann,\n# between\n\tx@b.net\n\n  y@b.net\n"),
+          "line 1: \"x@b.net y@b.net\" is not an address", "" },
+        { "continued after commas", LIT("info: ann,\n# between\n\tx@b.net,\n\n  y@b.net\n"), NULL,
+          "<ann@a.org><x@b.net><y@b.net>" },
         { "whole name", LIT("info@A.org: ann"), NULL, "<ann@a.org>" },
         { "quoted", LIT("\"info\": \"o, dd\"@b.net"), NULL, "<\"o, dd\"@b.net>" },
         { "no expansion", LIT("info: \\ann"), NULL, "<ann@a.org>" },
