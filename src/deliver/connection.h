@@ -66,8 +66,8 @@ void connection_end(struct connection *, const struct outcome *failure);
 struct connection *smtp_connection_new(struct deliverer *, const struct destination *, void *handle);
 struct connection *mailbox_connection_new(struct deliverer *, const struct destination *, void *handle);
 struct connection *discard_connection_new(struct deliverer *, const struct destination *, void *handle);
-void mailbox_answered(struct deliverer *, const struct ipc_stored *);
-void mailbox_lost(struct deliverer *);
+void mailbox_client_answered(struct deliverer *, const struct ipc_stored *);
+void mailbox_client_lost(struct deliverer *);
 
 /* Context for a destination that wants the certificate checked (`ca_pem` empty: by the system's authorities), or one that
  * only encrypts. Shared and kept; NULL and *error on failure. */

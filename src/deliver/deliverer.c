@@ -243,9 +243,9 @@ void deliverer_free(struct deliverer *d)
     memory_free(d);
 }
 
-void deliverer_stored(struct deliverer *d, const struct ipc_stored *answer) { mailbox_answered(d, answer); }
+void deliverer_stored(struct deliverer *d, const struct ipc_stored *answer) { mailbox_client_answered(d, answer); }
 
-void deliverer_mailbox_lost(struct deliverer *d) { mailbox_lost(d); }
+void deliverer_mailbox_lost(struct deliverer *d) { mailbox_client_lost(d); }
 
 /* --- what all connections know --- */
 

@@ -227,7 +227,7 @@ static void take_answer(struct store_request *request)
     connection_wake(&c->base);
 }
 
-void mailbox_answered(struct deliverer *d, const struct ipc_stored *answer)
+void mailbox_client_answered(struct deliverer *d, const struct ipc_stored *answer)
 {
     struct store_request *request = id_map_remove(&d->stores, answer->request);
     if (!request)
@@ -237,7 +237,7 @@ void mailbox_answered(struct deliverer *d, const struct ipc_stored *answer)
 }
 
 /* What it was doing at that moment is not known: tried again, which may store a message twice. */
-void mailbox_lost(struct deliverer *d)
+void mailbox_client_lost(struct deliverer *d)
 {
     static const slice text = LIT("the mailbox process ended before it answered");
     struct id_map stores = d->stores;

@@ -88,8 +88,16 @@ static void drop_stream(struct smtp_client *c, bool politely)
     reply_reader_clear(&c->reader);
 }
 
+/* An operator can mend it, the sender cannot: the mail waits. */
+static void make_transient(struct outcome *o)
+{
+    o->action = ACTION_DELAYED;
+    o->status_was_told = o->status_was_told && o->status.class == 4;
+    o->status.class = 4;
+}
+
 /* With the last host gone the failure is the destination's. That our own next hop (smart host, LMTP) turns us away or has
- * no address is for an operator to mend: the mail waits. */
+ * no address is for an operator to mend. */
 static void give_up(struct smtp_client *c)
 {
     struct outcome failure = c->failure;
@@ -97,10 +105,8 @@ static void give_up(struct smtp_client *c)
         failure = c->walk.failure;
     if (failure.action == ACTION_NONE)
         failure = verdict_delayed(STAGE_DNS, 4, 4, SLICE("no host to connect to"));
-    if (c->base.destination.kind != DESTINATION_MX) {
-        failure.action = ACTION_DELAYED;
-        failure.status.class = 4;
-    }
+    if (c->base.destination.kind != DESTINATION_MX)
+        make_transient(&failure);
     c->step = STEP_NONE;
     connection_end(&c->base, &failure);
 }
@@ -127,8 +133,7 @@ static void host_failed(struct smtp_client *c, struct outcome why)
 /* A second host would refuse the same name and password, and count it as another attempt to guess them. */
 static void sign_in_failed(struct smtp_client *c, struct outcome why)
 {
-    why.action = ACTION_DELAYED;
-    why.status.class = 4;
+    make_transient(&why);
     note_failure(c, why);
     stream_write(c->stream, SLICE("QUIT\r\n"));
     drop_stream(c, true);
@@ -344,7 +349,6 @@ static void connect_to_host(struct smtp_client *c)
     c->offer = (struct ehlo){ 0 };
     c->mechanism = NULL;
     c->sasl_rounds = 0;
-    c->sasl_has_begun = false;
     smtp_enter(c, STEP_CONNECT);
     c->connecting = stream_connect(smtp_loop(c), &params, on_connected, c);
 }
@@ -399,25 +403,22 @@ static void ready(struct smtp_client *c)
     smtp_next_message(c);
 }
 
-/* AUTH mechanism [initial-response] (RFC 4954 §4). LOGIN is given no initial response: some servers of those that still want
- * LOGIN do not take one; nor is one that would make the line too long. */
+/* AUTH mechanism [initial-response] (RFC 4954 §4). Where the mechanism has no response to begin with, or one that would make
+ * the line too long, it waits for the server's first challenge. */
 static void send_auth(struct smtp_client *c)
 {
+    const struct destination *to = &c->base.destination;
     struct text response = { 0 }, *out = &c->base.deliverer->scratch;
-    c->sasl = (struct sasl_client){ .mechanism = c->mechanism, .name = c->base.destination.username, .password = c->base.destination.password };
+    c->sasl = (struct sasl_client){ .mechanism = c->mechanism, .name = to->username, .password = to->password };
     text_clear(out);
     text_add_format(out, "AUTH " SLICE_FMT, SLICE_ARG(c->mechanism->name));
     size_t command_octets = out->len;
-    if (!slice_eq_nocase(c->mechanism->name, SLICE("LOGIN")) && sasl_client_step(&c->sasl, (slice){ 0 }, &response)) {
+    if (sasl_client_step(&c->sasl, (slice){ 0 }, &response) && response.len > 0) {
         text_add_byte(out, ' ');
-        if (response.len == 0)
-            text_add_byte(out, '=');
         base64_encode(out, text_slice(&response));
-        c->sasl_has_begun = true;
     }
     if (out->len > AUTH_LINE_MAX) {
         out->len = command_octets;
-        c->sasl_has_begun = false;
         c->sasl.step = 0;
     }
     text_add_cstr(out, "\r\n");

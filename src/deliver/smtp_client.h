@@ -56,7 +56,6 @@ struct smtp_client {
     const struct sasl_mechanism *mechanism; /* of the server's AUTH line; NULL: none we know */
     struct sasl_client sasl;
     unsigned sasl_rounds;
-    bool sasl_has_begun;
     struct text remote_name, remote_address, tls; /* for outcomes */
     struct outcome failure;       /* of the hosts tried so far */
     struct smtp_transaction transactions[2];

@@ -1,12 +1,13 @@
 #include "deliver/verdict.h"
 
-/* Only codes whose meaning RFC 5321 §4.2.3 and RFC 7504 fix; 550 and 554 stand for anything. */
+/* Only codes whose meaning RFC 5321 §4.2.3, RFC 7504 and (552 outside RCPT) RFC 1870 §6.1 fix; 550 and 554 stand for
+ * anything. */
 static const struct {
     uint16_t code, subject, detail;
 } meanings[] = {
     { 421, 3, 2 }, { 450, 2, 0 }, { 451, 3, 0 }, { 452, 3, 1 }, { 454, 7, 0 }, { 455, 5, 4 }, { 500, 5, 2 },
     { 501, 5, 4 }, { 502, 5, 1 }, { 503, 5, 1 }, { 504, 5, 4 }, { 521, 3, 2 }, { 530, 7, 0 }, { 534, 7, 9 },
-    { 535, 7, 8 }, { 538, 7, 11 }, { 551, 1, 6 }, { 552, 2, 2 }, { 553, 1, 3 }, { 555, 5, 4 }, { 556, 1, 10 },
+    { 535, 7, 8 }, { 538, 7, 11 }, { 551, 1, 6 }, { 552, 3, 4 }, { 553, 1, 3 }, { 555, 5, 4 }, { 556, 1, 10 },
 };
 
 static struct status status_from_code(uint8_t class, uint16_t code)
@@ -31,7 +32,7 @@ struct outcome verdict_from_reply(enum delivery_stage stage, const struct reply_
     if (too_many_recipients)
         o.status = (struct status){ 4, 5, 3 };
     else if (reply->status.class == class)
-        o.status = reply->status;
+        o.status = reply->status, o.status_was_told = true;
     else if (reply_is_transient(reply->code) || is_permanent)
         o.status = status_from_code(class, reply->code);
     else
