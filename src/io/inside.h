@@ -7,8 +7,8 @@
 /*
  * inside - what the files of io/ share and nobody else sees: the loop's own parts.
  *
- * One turn, as libuv runs it: timers, `awake` (own posts, notices), `turn_end` (hooks, then what streams gathered), wait,
- * callbacks of descriptors. So `turn_end` is the last thing before each wait.
+ * One turn, as libuv runs it: timers, `awake` (own posts, notices), `turn_end` (hooks, then what streams gathered),
+ * wait, callbacks of descriptors. So `turn_end` is the last thing before each wait.
  */
 struct post {
     loop_function *function;

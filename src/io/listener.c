@@ -180,6 +180,7 @@ int listener_bind_unix(const char *path, unsigned mode)
     if (fd < 0)
         return -1;
     /* nobody can connect between bind and chmod: it does not listen yet */
-    bool ok = bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && chmod(path, mode) == 0 && listen(fd, BACKLOG) == 0;
+    bool ok =
+        bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && chmod(path, mode) == 0 && listen(fd, BACKLOG) == 0;
     return ok ? fd : close_failed(fd);
 }

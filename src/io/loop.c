@@ -160,10 +160,7 @@ void loop_on_signal(struct loop *loop, int signal_number, loop_function *functio
     uv_signal_start(&watch->handle, on_signal, signal_number);
 }
 
-static void free_signal(uv_handle_t *handle)
-{
-    memory_free(CONTAINER_OF(handle, struct signal_watch, handle));
-}
+static void free_signal(uv_handle_t *handle) { memory_free(CONTAINER_OF(handle, struct signal_watch, handle)); }
 
 /* beginning and end ------------------------------------------------------------------------------------------- */
 

@@ -4,11 +4,12 @@
 #include "io/poll.h"
 #include "io/work.h"
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <setjmp.h>
-#include <stdarg.h>
+
 #include <cmocka.h>
 
 static struct loop *loop;
@@ -245,7 +246,8 @@ static void job_done(void *context)
 static void test_work_on_both_lanes(void **state)
 {
     (void)state;
-    jobs_done = jobs_run = 0;
+    jobs_done = 0;
+    jobs_run = 0;
     for (int i = 0; i < JOBS; i++) {
         work_run(loop, WORK_DISK, job_run, job_done, NULL);
         work_run(loop, WORK_CRYPTO, job_run, job_done, NULL);

@@ -1,6 +1,6 @@
 #pragma once
-#include "io/inside.h"
 #include "base/slice.h"
+#include "io/inside.h"
 #include <sys/uio.h>
 /*
  * output - octets that wait to leave, in chunks: small writes are copied together, shared slices stand by reference.

@@ -20,13 +20,13 @@ enum { NOTICE_DRAINED = 1, NOTICE_BROKEN = 2, NOTICE_HELD = 4 };
 enum {
     FLUSH_AT_ONCE_OCTETS = 64 * 1024, /* more than this does not wait for the end of the turn */
     HIGH_MARK_OCTETS = 256 * 1024,
-    RECORD_OCTETS = 16 * 1024,        /* plain octets for one call of a filter: a TLS record (RFC 8446 §5.1) */
+    RECORD_OCTETS = 16 * 1024, /* plain octets for one call of a filter: a TLS record (RFC 8446 §5.1) */
     ENCRYPTED_AHEAD_OCTETS = 64 * 1024,
     VECTOR_MAX = 64,
     READS_A_TURN = 4, /* full buffers for one stream before the others have their turn */
 };
 #define CLOSE_WITHIN_MS SECONDS(5)
-#define LINGER_MS SECONDS(2)
+#define LINGER_MS       SECONDS(2)
 
 struct connecting;
 struct stream {
@@ -52,8 +52,8 @@ void stream_connection_ready(struct stream *);    /* of connect.c */
 void stream_drop_connecting(struct stream *);     /* of connect.c */
 void stream_finish(struct stream *);              /* at once, without callbacks */
 void stream_set_wanted(struct stream *);
-void stream_note(struct stream *, int notice);    /* tells the owner in a later turn */
-void stream_send_waiting(struct stream *);        /* as much as the kernel takes */
+void stream_note(struct stream *, int notice); /* tells the owner in a later turn */
+void stream_send_waiting(struct stream *);     /* as much as the kernel takes */
 void stream_send_at_turn_end(struct stream *);
 void stream_set_address(struct address *, const struct sockaddr_storage *);
 static inline bool stream_in_handshake(const struct stream *s) { return s->filter && !s->filter_is_ready; }

@@ -66,7 +66,4 @@ static void drop(uv_handle_t *handle, void *context)
         w->kind->drop(w);
 }
 
-void watchers_drop_all(struct loop *loop)
-{
-    uv_walk(&loop->uv, drop, NULL);
-}
+void watchers_drop_all(struct loop *loop) { uv_walk(&loop->uv, drop, NULL); }

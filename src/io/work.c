@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DISK_THREADS = 4, CRYPTO_THREADS_MAX = 64 };
+enum { DISK_THREADS = 8, CRYPTO_THREADS_MAX = 64 };
 
 struct job {
     struct job *next;
