@@ -390,8 +390,6 @@ static void check_numbers(reader *r)
         reader_mistake(r, SECTION_RETRY, 0, "first", "the first wait is longer than retry.longest (%s)",
                        text_cstr(&shown));
     }
-    if (config->limits.max_header_size > config->limits.max_message_size)
-        reader_mistake(r, SECTION_LIMITS, 0, "max_header_size", "is larger than limits.max_message_size");
     if (config->spool.large_message > config->spool.segment_size / 2)
         reader_mistake(r, SECTION_SPOOL, 0, "large_message", "is larger than half of spool.segment_size");
     struct address server;

@@ -133,6 +133,8 @@ enum config_share {
 };
 void config_write(struct text *yaml, const struct config *, enum config_share);
 void config_write_shown(struct text *yaml, const struct config *); /* for people: secrets as "(hidden)" */
+/* A text in YAML's double quotes: whatever it holds, it is read as that text. */
+void text_add_yaml_quoted(struct text *, slice);
 struct config *config_hold(struct config *);
 void config_release(struct config *); /* the last one frees it, secrets wiped */
 

@@ -10,7 +10,7 @@ struct writer {
 };
 
 /* YAML 1.2 §5.7: what may not stand as itself between double quotes is escaped by its number. */
-static void add_quoted(struct text *yaml, slice text)
+void text_add_yaml_quoted(struct text *yaml, slice text)
 {
     text_add_byte(yaml, '"');
     for (size_t i = 0; i < text.len; i++) {
@@ -48,7 +48,7 @@ static void write_list(struct writer *w, const struct config_list *list)
     text_add_byte(w->yaml, '[');
     for (size_t i = 0; i < list->count; i++) {
         text_add_cstr(w->yaml, i ? ", " : "");
-        add_quoted(w->yaml, list->items[i]);
+        text_add_yaml_quoted(w->yaml, list->items[i]);
     }
     text_add_byte(w->yaml, ']');
 }
@@ -57,28 +57,28 @@ static void write_list(struct writer *w, const struct config_list *list)
 static void write_secret(struct writer *w, slice secret, bool is_withheld)
 {
     if (w->is_for_people) {
-        add_quoted(w->yaml, SLICE("(hidden)"));
+        text_add_yaml_quoted(w->yaml, SLICE("(hidden)"));
         return;
     }
     text_add_cstr(w->yaml, "{text: ");
-    add_quoted(w->yaml, is_withheld ? SLICE("*") : secret);
+    text_add_yaml_quoted(w->yaml, is_withheld ? SLICE("*") : secret);
     text_add_byte(w->yaml, '}');
 }
 
 static void write_file(struct writer *w, slice path, slice content)
 {
     if (w->is_for_people && path.len) {
-        add_quoted(w->yaml, path);
+        text_add_yaml_quoted(w->yaml, path);
         return;
     }
     text_add_byte(w->yaml, '{');
     if (path.len) {
         text_add_cstr(w->yaml, "file: ");
-        add_quoted(w->yaml, path);
+        text_add_yaml_quoted(w->yaml, path);
         text_add_cstr(w->yaml, ", ");
     }
     text_add_cstr(w->yaml, "content: ");
-    add_quoted(w->yaml, w->is_for_people ? SLICE("(hidden)") : content);
+    text_add_yaml_quoted(w->yaml, w->is_for_people ? SLICE("(hidden)") : content);
     text_add_byte(w->yaml, '}');
 }
 
@@ -93,7 +93,7 @@ static void write_value(struct writer *w, const struct option *o, void *item, bo
     } else if (option_has_content(o)) {
         write_file(w, *(const slice *)field, *option_content(o, item));
     } else if (o->type == OPTION_TEXT || o->type == OPTION_NAME || o->type == OPTION_FILE) {
-        add_quoted(w->yaml, *(const slice *)field);
+        text_add_yaml_quoted(w->yaml, *(const slice *)field);
     } else {
         text_add_value(&plain, o, field);
         text_add(w->yaml, text_slice(&plain));
