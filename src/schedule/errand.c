@@ -240,8 +240,7 @@ static void add_job_to_notice(struct notice *notice, struct errand *e, struct jo
  * tried first, however old it is: the clock may have been set forward while we were down. */
 static void expire_suspended(struct schedule *s, struct errand *e)
 {
-    LIST_EACH(&e->jobs, node)
-    {
+    LIST_EACH(&e->jobs, node) {
         struct job *job = LIST_ITEM(node, struct job, siblings);
         if (!job->queue->is_suspended)
             continue;
@@ -263,8 +262,7 @@ static void warn(struct schedule *s, struct errand *e)
             notice_add(notice, i, &outcome);
         }
     }
-    LIST_EACH(&e->jobs, node)
-    {
+    LIST_EACH(&e->jobs, node) {
         struct job *job = LIST_ITEM(node, struct job, siblings);
         if (job->queue->is_suspended || e->is_overdue)
             add_job_to_notice(notice, e, job, false);

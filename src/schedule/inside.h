@@ -102,7 +102,8 @@ struct notice {
     struct list queued;
     struct schedule *schedule;
     struct errand *errand;
-    int kind; /* as enum report_kind */
+    int kind;        /* as enum report_kind */
+    bool is_attempt; /* comes from an attempt that is not counted in the journal yet */
     bool is_running;
     struct timer again;
     struct arena memory;
@@ -191,7 +192,7 @@ void outcome_expire(struct outcome *);
 void settle_task(void *schedule, void *queue, struct task *);
 /* True: the message is gone, and its errand. */
 bool settle_final(struct schedule *, struct errand *, uint32_t recipient, const struct outcome *);
-bool settle_failed(struct schedule *, struct errand *, uint32_t recipient, const struct outcome *, slice destination);
+bool settle_failed(const struct notice *, size_t place);
 void settle_deferred(struct schedule *, struct errand *, uint32_t recipient, const struct outcome *,
                      uint64_t next_wall_ms, const struct queue *);
 bool settle_removed(struct schedule *, struct errand *, uint32_t recipient, slice by);

@@ -43,7 +43,7 @@ static bool finish_failed(struct notice *n)
 {
     bool is_gone = false;
     for (size_t i = 0; i < n->count && !is_gone; i++)
-        is_gone = settle_failed(n->schedule, n->errand, n->recipients[i], &n->outcomes[i], n->destination);
+        is_gone = settle_failed(n, i);
     return is_gone;
 }
 
@@ -137,16 +137,14 @@ void notice_send(struct notice *n)
 
 void notices_cancel(struct schedule *s, struct errand *e)
 {
-    LIST_EACH(&s->notices, node)
-    {
+    LIST_EACH(&s->notices, node) {
         struct notice *n = LIST_ITEM(node, struct notice, queued);
         if (n->errand == e && !n->is_running) {
             wait_again(n);
             notice_free(n);
         }
     }
-    LIST_EACH(&s->notices_waiting, waiting)
-    {
+    LIST_EACH(&s->notices_waiting, waiting) {
         struct notice *n = LIST_ITEM(waiting, struct notice, queued);
         if (n->errand == e && n->kind != NOTICE_RELAYED) {
             wait_again(n);

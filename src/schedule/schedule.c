@@ -65,7 +65,7 @@ static void reroute_all(struct schedule *s)
 static void look_at_all(struct schedule *s)
 {
     LIST_EACH(&s->errands, node)
-    errand_look_soon(s, LIST_ITEM(node, struct errand, all));
+        errand_look_soon(s, LIST_ITEM(node, struct errand, all));
     queue_kick_all(s);
 }
 
@@ -100,7 +100,7 @@ void schedule_retry(struct schedule *s, struct spool_message *message)
     spool_set_next_attempt(s->doors.spool, message, 0);
     errand_go_on(s, e);
     LIST_EACH(&e->jobs, node)
-    queue_forgive(LIST_ITEM(node, struct job, siblings)->queue);
+        queue_forgive(LIST_ITEM(node, struct job, siblings)->queue);
 }
 
 static void tell_held(struct schedule *s, enum event_kind kind, const struct spool_message *message, slice by)
@@ -147,8 +147,7 @@ void schedule_remove(struct schedule *s, struct spool_message *message, slice by
 
 static const struct queue *suspended_queue(const struct errand *e)
 {
-    LIST_EACH(&e->jobs, node)
-    {
+    LIST_EACH(&e->jobs, node) {
         const struct queue *q = LIST_ITEM(node, struct job, siblings)->queue;
         if (q->is_suspended)
             return q;
@@ -177,8 +176,7 @@ uint64_t schedule_next_attempt_ms(const struct schedule *s, const struct spool_m
     for (size_t i = 0; i < message->envelope->recipient_count; i++)
         if (e->states[i] == RECIPIENT_WAITING && message->recipients[i].next_attempt_ms < next)
             next = message->recipients[i].next_attempt_ms;
-    LIST_EACH(&e->jobs, node)
-    {
+    LIST_EACH(&e->jobs, node) {
         const struct queue *q = LIST_ITEM(node, struct job, siblings)->queue;
         uint64_t at = q->is_suspended ? q->probe_wall_ms : 0;
         next = at < next ? at : next;

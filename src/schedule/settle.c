@@ -87,20 +87,22 @@ bool settle_final(struct schedule *s, struct errand *e, uint32_t recipient, cons
     return true;
 }
 
-bool settle_failed(struct schedule *s, struct errand *e, uint32_t recipient, const struct outcome *outcome,
-                   slice destination)
+bool settle_failed(const struct notice *n, size_t place)
 {
+    struct schedule *s = n->schedule;
     struct event_log *events = s->doors.events;
-    start_event(s, outcome->expired ? EVENT_recipient_expired : EVENT_recipient_bounced, e, recipient);
+    const struct outcome *outcome = &n->outcomes[place];
+    uint32_t recipient = n->recipients[place];
+    start_event(s, outcome->expired ? EVENT_recipient_expired : EVENT_recipient_bounced, n->errand, recipient);
     if (outcome->expired)
-        event_text(events, "destination", destination);
+        event_text(events, "destination", n->destination);
     else
-        add_remote(s, outcome, destination);
+        add_remote(s, outcome, n->destination);
     event_cstr(events, "stage", delivery_stage_name(outcome->stage));
     add_answer(s, outcome);
-    event_number(events, "attempts", e->message->recipients[recipient].attempts);
+    event_number(events, "attempts", n->errand->message->recipients[recipient].attempts + n->is_attempt);
     event_end(events);
-    return settle_final(s, e, recipient, outcome);
+    return settle_final(s, n->errand, recipient, outcome);
 }
 
 bool settle_removed(struct schedule *s, struct errand *e, uint32_t recipient, slice by)
@@ -175,6 +177,7 @@ static void settle_fail(struct settling *w, const struct task_recipient *r)
 {
     if (!w->failed)
         w->failed = notice_new(w->schedule, w->errand, NOTICE_FAILED, w->queue->destination.name);
+    w->failed->is_attempt = true;
     notice_add(w->failed, r->index, &r->outcome);
 }
 
