@@ -380,11 +380,13 @@ void world_send(struct stream *s, slice octets)
         deliver(s, octets);
 }
 
-void world_hang_up(struct stream *s)
+static void end(struct stream *s, enum io_result why)
 {
     if (!s->is_closed)
-        s->events->on_end(s->context, IO_END);
+        s->events->on_end(s->context, why);
 }
+void world_hang_up(struct stream *s) { end(s, IO_END); }
+void world_break(struct stream *s) { end(s, IO_RESET); }
 
 static bool resume_streams(void)
 {
@@ -439,8 +441,9 @@ void world_pass(struct world *w, uint64_t ms)
 
 void world_finish_handshake(struct stream *s, bool ok)
 {
-    if (ok)
-        s->in_handshake = false;
+    if (!s->in_handshake || s->is_closed)
+        return;
+    s->in_handshake = !ok;
     s->events->on_secured(s->context, ok ? IO_OK : IO_TLS);
 }
 

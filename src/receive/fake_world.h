@@ -39,10 +39,11 @@ struct stream *world_adopt(struct world *, const char *account);
 /* The client sends; nothing is answered that needs a turn. While the server does not read, it is kept. */
 void world_send(struct stream *, slice);
 void world_hang_up(struct stream *); /* the client closes its side */
+void world_break(struct stream *);   /* the connection is reset */
 /* Commits and passwords that wait are answered, streams that wait are resumed, until nothing happens any more. */
 void world_turn(struct world *);
 void world_pass(struct world *, uint64_t ms); /* with the timers on the way, and a turn after each */
-void world_finish_handshake(struct stream *, bool ok);
+void world_finish_handshake(struct stream *, bool ok); /* nothing where none is under way */
 /* Nothing is taken off what the server writes any more, as with a client that does not read. */
 void world_stop_reading(struct stream *, bool stops);
 slice world_output(struct stream *); /* since the last call */
