@@ -231,11 +231,25 @@ static bool send_line(struct server *s, slice text)
     return true;
 }
 
+static bool send_raw(struct server *s, slice text)
+{
+    struct text out = { 0 };
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '^')
+            text_add(&out, SLICE("\r\n"));
+        else
+            text_add_byte(&out, text.ptr[i]);
+    }
+    stream_write(s->stream, text_slice(&out));
+    text_free(&out);
+    return true;
+}
+
 /* One line of the script; false: wait for octets. */
 static bool follow(struct server *s, slice line)
 {
     if (slice_starts_with(line, SLICE(">>")))
-        return stream_write(s->stream, slice_tail(line, 2)), true;
+        return send_raw(s, slice_tail(line, 2));
     if (slice_starts_with(line, SLICE(">")))
         return send_line(s, slice_tail(line, 1));
     if (slice_starts_with(line, SLICE("@")))
@@ -405,10 +419,10 @@ static void closed(void *schedule, void *destination, struct connection *connect
 
 /* --- the world --- */
 
-static struct ipc_channel *no_mailbox(void *owner)
+static struct ipc_channel *mailbox(void *owner)
 {
     struct world *w = owner;
-    return w->mailbox_is_there ? (struct ipc_channel *)(void *)w : NULL;
+    return w->mailbox;
 }
 
 void world_new(struct world *w, const char *script, const struct deliver_params *params)
@@ -424,7 +438,7 @@ void world_new(struct world *w, const char *script, const struct deliver_params 
     socklen_t length = sizeof(w->address);
     assert_int_equal(getsockname(fd, &w->address.any, &length), 0);
     w->listener = listener_new(w->loop, fd, on_accepted, w);
-    struct deliver_doors doors = { .loop = w->loop, .dns = (struct dns *)(void *)w, .mailbox = no_mailbox, .owner = w };
+    struct deliver_doors doors = { .loop = w->loop, .dns = (struct dns *)(void *)w, .mailbox = mailbox, .owner = w };
     w->deliverer = deliverer_new(&doors);
     deliverer_set_schedule(w->deliverer, (struct delivery_schedule_door){ next_task, task_done, closed, w });
     struct deliver_params usual = {
@@ -467,6 +481,16 @@ void world_run(struct world *w)
     open_connection(w);
     loop_run(w->loop);
     timer_clear(w->loop, &guard);
+}
+
+void world_assert_log(const struct world *w, const char *name, const char *wanted)
+{
+    slice got = text_slice(&w->log), before, after;
+    bool has_star;
+    after = slice_cut(slice_from_cstr(wanted), '*', &before, &has_star);
+    bool is_right = has_star ? slice_starts_with(got, before) && slice_ends_with(got, after) : slice_eq(got, before);
+    if (!is_right)
+        fail_msg("%s:\nwanted\n%s\ngot\n" SLICE_FMT, name, wanted, SLICE_ARG(got));
 }
 
 void world_free(struct world *w)

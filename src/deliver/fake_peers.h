@@ -7,7 +7,7 @@
  * few messages, a schedule that writes down every outcome.
  *
  * A script is lines:
- *   >TEXT    the server sends TEXT CRLF                 >>TEXT   the same without CRLF
+ *   >TEXT    the server sends TEXT CRLF                 >>TEXT   TEXT alone, "^" in it is CRLF
  *   <TEXT    it expects this very line                  @        it takes content up to the lone dot; @N  of exactly N octets
  *   &        what the client pipelines must be here already
  *   ?        nothing more may have come by now          TLS      it starts the server's handshake
@@ -42,7 +42,7 @@ struct world {
     struct destination destination;
     struct text log;              /* outcomes and ends, a line each */
     bool load_later, load_fails;
-    bool mailbox_is_there;
+    struct ipc_channel *mailbox;  /* what the deliverer is given */
     void (*asked)(struct world *); /* each time the queue was found empty; may be NULL */
 };
 /* The fake name server: rows until name is NULL. */
@@ -58,4 +58,6 @@ void world_new(struct world *, const char *script, const struct deliver_params *
 struct fake_message *world_add_message(struct world *, size_t recipients, slice content);
 /* Opens a connection and runs until the last one was closed and the server's end is through. */
 void world_run(struct world *);
+/* `wanted` may hold one "*": anything. */
+void world_assert_log(const struct world *, const char *name, const char *wanted);
 void world_free(struct world *); /* checks that every content was released */

@@ -1,7 +1,10 @@
 #include "base/memory.h"
 #include "deliver/connection.h"
 #include "deliver/verdict.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 /*
  * mailbox_client - mail for our own mailboxes, and captured mail: a request to the mailbox process for each recipient of each
  * message, many without an answer at once, bounded by their number and by the octets that wait in the channel.
@@ -9,7 +12,7 @@
  * Final delivery puts Return-Path: on top (RFC 5321 §4.4), and Delivered-To:, X-Original-To: so that a reader sees which
  * address brought the message here.
  */
-enum { STORES_MAX = 512, FILES_MAX = 32, PENDING_MAX = 4 * 1024 * 1024, STORES_PER_TURN = 256 };
+enum { STORES_MAX = 512, FILES_MAX = 32, PENDING_MAX = 4 * 1024 * 1024, INLINE_MAX = 4 * 1024 * 1024, STORES_PER_TURN = 256 };
 static const uint64_t WAIT_FOR_PROCESS_MS = 200, WAIT_FOR_PROCESS_MAX_MS = SECONDS(30);
 
 struct mailbox_client {
@@ -107,18 +110,36 @@ static void add_head(struct text *head, const struct envelope *envelope, const s
     }
 }
 
+/* What is too much for one frame of the channel goes as a file in memory. */
+static int file_of(slice octets)
+{
+    int fd = memfd_create("message", MFD_CLOEXEC);
+    while (fd >= 0 && octets.len > 0) {
+        ssize_t written = write(fd, octets.ptr, octets.len);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
+            close(fd);
+            return -1;
+        }
+        octets = slice_tail(octets, (size_t)written);
+    }
+    return fd;
+}
+
 /* The process owns what it gets: a large content goes as a duplicate of the spool's descriptor. */
 static bool attach(struct ipc_store *m, const struct spool_content *content)
 {
+    bool is_inline = content->fd < 0 && content->octets.len <= INLINE_MAX;
     m->file = -1;
-    if (content->fd < 0) {
+    if (is_inline)
         m->content = content->octets;
-        m->octets = content->octets.len;
-        return true;
-    }
-    m->octets = content->file_octets;
-    m->file = fcntl(content->fd, F_DUPFD_CLOEXEC, 3);
-    return m->file >= 0;
+    else if (content->fd < 0)
+        m->file = file_of(content->octets);
+    else
+        m->file = fcntl(content->fd, F_DUPFD_CLOEXEC, 3);
+    m->octets = content->fd < 0 ? content->octets.len : content->file_octets;
+    return is_inline || m->file >= 0;
 }
 
 static void request_store(struct store_task *store, struct ipc_channel *channel, size_t i)

@@ -180,7 +180,7 @@ static const struct dialogue dialogues[] = {
       "end unusable delayed starttls 4.7.0 454 not now\n", .tls = DESTINATION_TLS_REQUIRED },
     { "STARTTLS over", "11",
       HELLO ">250-mx.test\n>250 STARTTLS\n<STARTTLS\n>220 go\nTLS\n<EHLO us.test\n>250-mx.test\n>250 PIPELINING\n"
-      GROUP OK OK GO "@20\n&\n" GROUP TAKEN OK OK GO "<..dot\n@1\n" TAKEN BYE,
+      GROUP OK OK GO "@20\n" GROUP TAKEN OK OK GO "<..dot\n@0\n" TAKEN BYE,
       "1.1 relayed content 2.0.0 250 taken (TLS)\n2.1 relayed content 2.0.0 250 taken (TLS)\nend usable\n", .tls = DESTINATION_TLS_OPPORTUNISTIC },
     { "no handshake behind STARTTLS: again in clear", "1",
       HELLO ">250-mx.test\n>250 STARTTLS\n<STARTTLS\n>220 go\n>what is this\nWAIT\nNEXT\n"
@@ -190,7 +190,7 @@ static const struct dialogue dialogues[] = {
       HELLO ">250-mx.test\n>250 STARTTLS\n<STARTTLS\nCLOSE\nNEXT\n" FAST_SERVER GROUP OK OK GO "@\n" TAKEN BYE,
       "1.1 relayed content 2.0.0 250 taken\nend usable\n", .tls = DESTINATION_TLS_OPPORTUNISTIC },
     { "what was said before TLS counts no more", "1",
-      HELLO ">250-mx.test\n>250-PIPELINING\n>250 STARTTLS\n<STARTTLS\n>>220 go\r\nTLS\n<EHLO us.test\n>250 mx.test\n"
+      HELLO ">250-mx.test\n>250-PIPELINING\n>250 STARTTLS\n<STARTTLS\n>>220 go^250-injected^250 PIPELINING^\nTLS\n<EHLO us.test\n>250 mx.test\n"
       MAIL "?\n" OK RCPT("a") OK "<DATA\n" GO "@\n" TAKEN BYE,
       "1.1 relayed content 2.0.0 250 taken (TLS)\nend usable\n", .tls = DESTINATION_TLS_REQUIRED },
     { "TLS at once", "1", "TLS\n>220 mx.test\n<EHLO us.test\n>250 PIPELINING\nWAIT\n",
@@ -233,17 +233,6 @@ static void give_certificate(struct world *w)
     text_free(&error);
 }
 
-/* `wanted` may hold one "*": anything. */
-static void assert_log(const struct world *w, const char *name, const char *wanted)
-{
-    slice got = text_slice(&w->log), before, after;
-    bool has_star;
-    after = slice_cut(slice_from_cstr(wanted), '*', &before, &has_star);
-    bool is_right = has_star ? slice_starts_with(got, before) && slice_ends_with(got, after) : slice_eq(got, before);
-    if (!is_right)
-        fail_msg("%s:\nwanted\n%s\ngot\n" SLICE_FMT, name, wanted, SLICE_ARG(got));
-}
-
 static void run_dialogue(void **state)
 {
     const struct dialogue *row = *state;
@@ -264,7 +253,7 @@ static void run_dialogue(void **state)
     w.destination.password = row->username ? SLICE("secret") : (slice){ 0 };
     w.destination.messages_per_connection = row->messages_per_connection;
     world_run(&w);
-    assert_log(&w, row->name, row->log);
+    world_assert_log(&w, row->name, row->log);
     world_free(&w);
 }
 
