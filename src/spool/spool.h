@@ -22,13 +22,17 @@ enum spool_result {
     SPOOL_OK,
     SPOOL_FULL,   /* no space, or below the reserve, or memory is short: 452, nothing is broken */
     SPOOL_BROKEN, /* the journal failed; 451 until the process is started again */
+    SPOOL_DAMAGED, /* spool_loaded only: the content of this one message is lost (the disk gives back other octets than
+                      were written). Trying again does not help: fail its recipients, so that the sender is told */
 };
 
+struct disk;
 struct spool_params {
     const char *dir;          /* this journal's own folder, made when missing ("spool/0") */
     unsigned loop_number;     /* 0..63, part of the ids */
     uint64_t segment_octets, large_octets, memory_octets, reserve_octets;
     uint64_t sync_delay_ms;   /* for tests */
+    struct disk *disk;        /* NULL: the real one (spool/disk.h; tests put theirs in between) */
 };
 
 /* Durable state of one recipient. */
@@ -105,6 +109,17 @@ struct spool_statistics {
     uint64_t messages, live_octets, segments, disk_octets, groups, syncs, memory_octets;
 };
 void spool_get_statistics(const struct spool *, struct spool_statistics *);
+/* Why it is broken, for people; "" while it is not. */
+const char *spool_trouble(struct spool *);
+
+/* What spool_open found. `damaged` octets or messages are losses of the disk that were proven, to be told loudly; torn
+ * octets are what a crash leaves of groups that were never acknowledged. */
+struct spool_recovery {
+    uint64_t messages, segments, records, torn_octets, damaged_octets, damaged_messages, orphans_removed;
+    uint64_t duration_ms;
+    slice report; /* lines for people about what is damaged and where, empty when all is well; lives as long as the spool */
+};
+void spool_get_recovery(const struct spool *, struct spool_recovery *);
 
 #define MESSAGE_ID_FORMAT "%016" PRIx64
 void text_add_message_id(struct text *, uint64_t id);
