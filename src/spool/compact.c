@@ -22,14 +22,14 @@ static void move(struct spool *spool, struct entry *entry)
     entry->is_moving = true;
     spool->moves++;
     if (entry->content || entry->is_large || entry->is_damaged) {
-        content_keep(spool, entry);
+        spool_content_keep(spool, entry);
         group_add_message(spool, entry, NULL, NULL);
     } else {
-        content_load_for_move(spool, entry);
+        spool_content_load_for_move(spool, entry);
     }
 }
 
-void compact(struct spool *spool)
+void spool_compact(struct spool *spool)
 {
     /* one batch at a time, and none while the room for it is not there */
     if (spool->moves > 0 || spool->is_broken || spool->allocation_failed || list_is_empty(&spool->segments))
@@ -47,7 +47,7 @@ void compact(struct spool *spool)
     }
 }
 
-void compact_loaded(struct spool *spool, struct entry *entry, bool ok)
+void spool_compact_loaded(struct spool *spool, struct entry *entry, bool ok)
 {
     /* damaged: what is left of it, envelope and states, moves on, so that its sender can still be told */
     if (!entry->is_finished && entry->segment && (ok || entry->is_damaged) && !spool->is_broken) {
@@ -58,7 +58,7 @@ void compact_loaded(struct spool *spool, struct entry *entry, bool ok)
     spool->moves--;
 }
 
-void compact_moved(struct spool *spool, struct entry *entry, struct segment *to, uint64_t offset, uint32_t record_octets)
+void spool_compact_moved(struct spool *spool, struct entry *entry, struct segment *to, uint64_t offset, uint32_t record_octets)
 {
     spool->moves--;
     entry->is_moving = false;
@@ -68,5 +68,5 @@ void compact_moved(struct spool *spool, struct entry *entry, struct segment *to,
         entry->record_octets = record_octets;
         segment_add_live(spool, to, entry);
     }
-    content_settle(spool, entry);
+    spool_content_settle(spool, entry);
 }

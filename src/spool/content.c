@@ -21,7 +21,7 @@ static void on_trim(void *context)
     }
 }
 
-void content_arm_trim(struct spool *spool)
+void spool_content_arm_trim(struct spool *spool)
 {
     if (spool->memory_peak < spool->memory_octets)
         spool->memory_peak = spool->memory_octets;
@@ -29,7 +29,7 @@ void content_arm_trim(struct spool *spool)
         timer_set(spool->loop, &spool->trim_timer, TRIM_AFTER_MS, on_trim, spool);
 }
 
-void content_keep(struct spool *spool, struct entry *entry)
+void spool_content_keep(struct spool *spool, struct entry *entry)
 {
     if (!list_is_linked(&entry->resident))
         return;
@@ -37,27 +37,27 @@ void content_keep(struct spool *spool, struct entry *entry)
     spool->resident_octets -= entry->content_capacity;
 }
 
-void content_drop(struct spool *spool, struct entry *entry)
+void spool_content_drop(struct spool *spool, struct entry *entry)
 {
     if (!entry->content)
         return;
-    content_keep(spool, entry);
+    spool_content_keep(spool, entry);
     memory_free(entry->content);
     entry->content = NULL;
     spool->memory_octets -= entry->content_capacity;
     entry->content_capacity = 0;
-    content_arm_trim(spool);
+    spool_content_arm_trim(spool);
 }
 
-void content_keep_within_memory(struct spool *spool)
+void spool_content_keep_within_memory(struct spool *spool)
 {
     while (spool->memory_octets > spool->params.memory_octets && !list_is_empty(&spool->resident))
-        content_drop(spool, LIST_ITEM(spool->resident.next, struct entry, resident));
+        spool_content_drop(spool, LIST_ITEM(spool->resident.next, struct entry, resident));
 }
 
 static bool is_in_use(const struct entry *entry) { return entry->loads > 0 || entry->writing > 0 || entry->is_reading; }
 
-void content_settle(struct spool *spool, struct entry *entry)
+void spool_content_settle(struct spool *spool, struct entry *entry)
 {
     if (is_in_use(entry))
         return;
@@ -66,21 +66,21 @@ void content_settle(struct spool *spool, struct entry *entry)
         entry->large_fd = -1;
     }
     if (entry->is_finished) {
-        content_drop(spool, entry);
+        spool_content_drop(spool, entry);
         entry_free(entry);
         return;
     }
     if (!entry->content)
         return;
     if (entry->untried == 0) { /* what was not delivered at the first attempt waits on the disk */
-        content_drop(spool, entry);
+        spool_content_drop(spool, entry);
         return;
     }
     if (!list_is_linked(&entry->resident)) {
         list_append(&spool->resident, &entry->resident);
         spool->resident_octets += entry->content_capacity;
     }
-    content_keep_within_memory(spool);
+    spool_content_keep_within_memory(spool);
 }
 
 /* reading ----------------------------------------------------------------------------------------------------- */
@@ -196,14 +196,14 @@ static void tell_waiters(struct spool *spool, struct entry *entry, enum spool_re
             entry->loads--;
             w->loaded(w->context, SPOOL_FULL, NULL);
         } else if (w->is_mover) {
-            compact_loaded(spool, entry, result == SPOOL_OK);
+            spool_compact_loaded(spool, entry, result == SPOOL_OK);
             entry->loads -= result == SPOOL_OK;
         } else {
             w->loaded(w->context, result, result == SPOOL_OK ? &content : NULL);
         }
         memory_free(w);
     }
-    content_settle(spool, entry);
+    spool_content_settle(spool, entry);
 }
 
 static void on_read(void *context)
@@ -256,7 +256,7 @@ static void start_read(struct spool *spool, struct entry *entry)
     r->is_large = entry->is_large;
     entry->is_reading = true;
     if (entry->is_damaged) { /* found before; the answer still comes later, as promised */
-        job_start(spool, &r->job, refuse_damaged, on_refused);
+        spool_job_start(spool, &r->job, refuse_damaged, on_refused);
         return;
     }
     if (entry->is_large) {
@@ -270,7 +270,7 @@ static void start_read(struct spool *spool, struct entry *entry)
         r->record_octets = entry->record_octets;
         r->content_octets = (uint32_t)entry->message.content_octets;
     }
-    job_start(spool, &r->job, run_read, on_read);
+    spool_job_start(spool, &r->job, run_read, on_read);
 }
 
 static void wait_for_content(struct spool *spool, struct entry *entry, struct load_waiter waiter)
@@ -288,7 +288,7 @@ bool spool_load(struct spool *spool, struct spool_message *m, struct spool_conte
     struct entry *entry = entry_of(m);
     assert(loop_is_current(spool->loop) && !entry->is_finished);
     if (!entry->is_damaged && !entry->is_reading && fill(spool, entry, now)) {
-        content_keep(spool, entry);
+        spool_content_keep(spool, entry);
         entry->loads++;
         return true;
     }
@@ -301,10 +301,10 @@ void spool_release(struct spool *spool, struct spool_message *m)
     struct entry *entry = entry_of(m);
     assert(loop_is_current(spool->loop) && entry->loads > 0);
     entry->loads--;
-    content_settle(spool, entry);
+    spool_content_settle(spool, entry);
 }
 
-void content_load_for_move(struct spool *spool, struct entry *entry)
+void spool_content_load_for_move(struct spool *spool, struct entry *entry)
 {
     wait_for_content(spool, entry, (struct load_waiter){ .is_mover = true });
 }

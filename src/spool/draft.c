@@ -55,8 +55,8 @@ uint64_t spool_draft_octets(const struct spool_draft *d) { return d->total; }
 static bool count_memory(struct spool *spool, size_t before, size_t after)
 {
     spool->memory_octets += after - before;
-    content_keep_within_memory(spool);
-    content_arm_trim(spool);
+    spool_content_keep_within_memory(spool);
+    spool_content_arm_trim(spool);
     bool is_over = after > before && spool->memory_octets > spool->params.memory_octets;
     if (is_over)
         spool->memory_octets -= after - before;
@@ -174,13 +174,13 @@ void spool_abandon(struct spool_draft *d)
     assert(loop_is_current(d->spool->loop));
     struct spool *spool = d->spool;
     if (d->fd >= 0) {
-        large_remove_later(spool, d->id, 0);
-        large_remove_due(spool);
+        spool_large_remove_later(spool, d->id, 0);
+        spool_large_remove_due(spool);
     }
     free_draft(d);
 }
 
-void drafts_free(struct spool *spool)
+void spool_drafts_free(struct spool *spool)
 {
     while (!list_is_empty(&spool->drafts))
         spool_abandon(LIST_ITEM(spool->drafts.next, struct spool_draft, link));
@@ -241,8 +241,8 @@ static void on_large_synced(void *context)
         return;
     }
     spool->large_live_octets -= l->entry->message.content_octets;
-    large_remove_later(spool, l->entry->message.id, 0);
-    large_remove_due(spool);
+    spool_large_remove_later(spool, l->entry->message.id, 0);
+    spool_large_remove_due(spool);
     entry_free(l->entry);
     l->done(l->context, result, NULL);
 }
@@ -256,7 +256,7 @@ static void commit_large(struct spool_draft *d, struct entry *entry, spool_done 
     struct large_job *l = MEMORY_NEW(struct large_job);
     *l = (struct large_job){ .entry = entry, .fd = d->fd, .done = done, .context = context };
     d->fd = -1;
-    job_start(spool, &l->job, run_large_sync, on_large_synced);
+    spool_job_start(spool, &l->job, run_large_sync, on_large_synced);
 }
 
 static void commit_small(struct spool_draft *d, struct entry *entry, spool_done *done, void *context)
@@ -325,7 +325,7 @@ static void run_remove(void *context)
 
 static void on_removed(void *context) { (void)context; }
 
-void large_remove_later(struct spool *spool, uint64_t id, uint64_t group)
+void spool_large_remove_later(struct spool *spool, uint64_t id, uint64_t group)
 {
     if (spool->removal_count == spool->removal_capacity) {
         spool->removal_capacity = size_max(spool->removal_capacity * 2, 16);
@@ -334,7 +334,7 @@ void large_remove_later(struct spool *spool, uint64_t id, uint64_t group)
     spool->removals[spool->removal_count++] = (struct removal){ group, id };
 }
 
-void large_remove_due(struct spool *spool)
+void spool_large_remove_due(struct spool *spool)
 {
     size_t kept = 0;
     struct remove_job *r = NULL;
@@ -350,5 +350,5 @@ void large_remove_due(struct spool *spool)
     }
     spool->removal_count = kept;
     if (r)
-        job_start(spool, &r->job, run_remove, on_removed);
+        spool_job_start(spool, &r->job, run_remove, on_removed);
 }

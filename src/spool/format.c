@@ -140,8 +140,8 @@ bool message_facts_decode(slice head_payload, struct message_facts *f)
 
 void state_encode(struct text *to, const struct recipient_state *s)
 {
-    add_u32(to, s->attempts);
-    add_u64(to, s->next_attempt_ms);
+    format_add_u32(to, s->attempts);
+    format_add_u64(to, s->next_attempt_ms);
     text_add_byte(to, (char)s->is_final);
     outcome_encode(to, &s->last);
 }
@@ -149,7 +149,7 @@ void state_encode(struct text *to, const struct recipient_state *s)
 bool state_decode(struct arena *arena, slice *input, struct recipient_state *s)
 {
     *s = (struct recipient_state){ 0 };
-    if (!take_u32(input, &s->attempts) || !take_u64(input, &s->next_attempt_ms) || input->len == 0)
+    if (!format_take_u32(input, &s->attempts) || !format_take_u64(input, &s->next_attempt_ms) || input->len == 0)
         return false;
     char is_final = input->ptr[0];
     *input = slice_tail(*input, 1);
@@ -157,19 +157,19 @@ bool state_decode(struct arena *arena, slice *input, struct recipient_state *s)
     return (is_final == 0 || is_final == 1) && outcome_decode(arena, input, &s->last);
 }
 
-void add_u32(struct text *to, uint32_t value)
+void format_add_u32(struct text *to, uint32_t value)
 {
     put_u32(text_reserve(to, sizeof(value)), value);
     to->len += sizeof(value);
 }
 
-void add_u64(struct text *to, uint64_t value)
+void format_add_u64(struct text *to, uint64_t value)
 {
     put_u64(text_reserve(to, sizeof(value)), value);
     to->len += sizeof(value);
 }
 
-bool take_u32(slice *input, uint32_t *value)
+bool format_take_u32(slice *input, uint32_t *value)
 {
     if (input->len < sizeof(*value))
         return false;
@@ -178,7 +178,7 @@ bool take_u32(slice *input, uint32_t *value)
     return true;
 }
 
-bool take_u64(slice *input, uint64_t *value)
+bool format_take_u64(slice *input, uint64_t *value)
 {
     if (input->len < sizeof(*value))
         return false;

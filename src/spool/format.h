@@ -79,7 +79,7 @@ struct recipient_state {
 void state_encode(struct text *, const struct recipient_state *);
 bool state_decode(struct arena *, slice *input, struct recipient_state *);
 
-void add_u32(struct text *, uint32_t);
-void add_u64(struct text *, uint64_t);
-bool take_u32(slice *input, uint32_t *);
-bool take_u64(slice *input, uint64_t *);
+void format_add_u32(struct text *, uint32_t);
+void format_add_u64(struct text *, uint64_t);
+bool format_take_u32(slice *input, uint32_t *);
+bool format_take_u64(slice *input, uint64_t *);

@@ -76,7 +76,7 @@ static struct group *new_group(struct spool *spool)
     g->number = spool->next_group++;
     /* the durable sequence is filled in at the start */
     size_t head = begin_record(g);
-    add_u64(&g->heads, 0);
+    format_add_u64(&g->heads, 0);
     finish_record(g, RECORD_GROUP, head, NULL, 0);
     return g;
 }
@@ -363,7 +363,7 @@ static void seal_current(struct spool *spool)
     /* it has no number of its own: what it makes durable stands before the group that is about to start */
     end->number = LIST_ITEM(spool->waiting.next, struct group, link)->number - 1;
     size_t head = begin_record(end);
-    add_u64(&end->heads, 0);
+    format_add_u64(&end->heads, 0);
     finish_record(end, RECORD_END, head, NULL, 0);
     end->wants_sync = true;
     spool->current->is_sealed = true;
@@ -397,13 +397,13 @@ static void drop_messages(struct spool *spool, struct group *g)
         struct entry *entry = refused[i].entry;
         entry->writing--;
         if (!refused[i].done) {
-            compact_loaded(spool, entry, false);
+            spool_compact_loaded(spool, entry, false);
             continue;
         }
         if (entry->is_large)
-            large_remove_later(spool, entry->message.id, 0);
+            spool_large_remove_later(spool, entry->message.id, 0);
         entry->is_finished = true;
-        content_settle(spool, entry);
+        spool_content_settle(spool, entry);
         if (!spool->is_closing)
             refused[i].done(refused[i].context, SPOOL_FULL, NULL);
     }
@@ -498,7 +498,7 @@ static void fail_pending(struct spool *spool, struct group *g)
         if (p->entry->segment)
             segment_remove_live(spool, p->entry, g->number);
         p->entry->is_finished = true;
-        content_settle(spool, p->entry);
+        spool_content_settle(spool, p->entry);
         if (!spool->is_closing)
             p->done(p->context, SPOOL_BROKEN, NULL);
     }
@@ -530,7 +530,7 @@ static void finish_message(struct spool *spool, struct pending *p)
 {
     struct entry *entry = p->entry;
     id_map_set(&spool->index, entry->message.id, entry);
-    content_settle(spool, entry);
+    spool_content_settle(spool, entry);
     if (!spool->is_closing)
         p->done(p->context, SPOOL_OK, &entry->message);
 }
@@ -546,7 +546,7 @@ static void finish_pending(struct spool *spool, struct group *g)
         if (p->done)
             finish_message(spool, p);
         else
-            compact_moved(spool, p->entry, g->segment, p->offset, r->head_octets + r->content_octets);
+            spool_compact_moved(spool, p->entry, g->segment, p->offset, r->head_octets + r->content_octets);
     }
     call_waiters(spool, g);
 }
@@ -595,9 +595,9 @@ void groups_finish_flying(struct spool *spool)
         fail_gathered(spool);
         return;
     }
-    large_remove_due(spool);
+    spool_large_remove_due(spool);
     segments_retire(spool);
-    compact(spool);
+    spool_compact(spool);
 }
 
 /* the spool's end --------------------------------------------------------------------------------------------- */

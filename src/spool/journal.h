@@ -165,8 +165,8 @@ struct job {
     atomic_bool has_run;
     bool is_detached;          /* done was called by spool_close: the loop's call only frees */
 };
-void job_start(struct spool *, struct job *, loop_function *run, loop_function *done);
-void jobs_abandon(struct spool *); /* at the end: waits for all, then their done with is_closing set */
+void spool_job_start(struct spool *, struct job *, loop_function *run, loop_function *done);
+void spool_jobs_abandon(struct spool *); /* at the end: waits for all, then their done with is_closing set */
 
 /* group.c */
 struct group *group_gather(struct spool *); /* the gathering one, with room for a record of any size that may come */
@@ -194,22 +194,22 @@ bool segment_prepare_now(struct spool *, struct text *error); /* the first one, 
 void segments_retire(struct spool *);      /* removes or keeps for reuse what is finished at the old end */
 
 /* content.c */
-void content_keep(struct spool *, struct entry *); /* not to be dropped for now */
-void content_drop(struct spool *, struct entry *);
-void content_settle(struct spool *, struct entry *); /* after a use has ended: keep, drop, or free the entry */
-void content_keep_within_memory(struct spool *);
-void content_load_for_move(struct spool *, struct entry *);
-void content_arm_trim(struct spool *);
+void spool_content_keep(struct spool *, struct entry *); /* not to be dropped for now */
+void spool_content_drop(struct spool *, struct entry *);
+void spool_content_settle(struct spool *, struct entry *); /* after a use has ended: keep, drop, or free the entry */
+void spool_content_keep_within_memory(struct spool *);
+void spool_content_load_for_move(struct spool *, struct entry *);
+void spool_content_arm_trim(struct spool *);
 
 /* compact.c */
-void compact(struct spool *);
-void compact_loaded(struct spool *, struct entry *, bool ok);
-void compact_moved(struct spool *, struct entry *, struct segment *to, uint64_t offset, uint32_t record_octets);
+void spool_compact(struct spool *);
+void spool_compact_loaded(struct spool *, struct entry *, bool ok);
+void spool_compact_moved(struct spool *, struct entry *, struct segment *to, uint64_t offset, uint32_t record_octets);
 
 /* draft.c */
-void large_remove_later(struct spool *, uint64_t id, uint64_t group);
-void large_remove_due(struct spool *);
-void drafts_free(struct spool *);
+void spool_large_remove_later(struct spool *, uint64_t id, uint64_t group);
+void spool_large_remove_due(struct spool *);
+void spool_drafts_free(struct spool *);
 
 /* recover.c */
 bool spool_recover(struct spool *, struct text *error);

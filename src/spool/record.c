@@ -7,10 +7,10 @@ static void add_change(struct spool *spool, uint64_t id, enum change what, uint6
         return;
     size_t start;
     struct text *to = group_begin_record(spool, &start);
-    add_u64(to, id);
-    add_u32(to, what);
-    add_u32(to, 0);
-    add_u64(to, value);
+    format_add_u64(to, id);
+    format_add_u32(to, what);
+    format_add_u32(to, 0);
+    format_add_u64(to, value);
     group_end_record(spool, RECORD_CHANGE, start);
 }
 
@@ -21,10 +21,10 @@ static void add_outcome(struct spool *spool, const struct entry *entry, size_t r
         return;
     size_t start;
     struct text *to = group_begin_record(spool, &start);
-    add_u64(to, entry->message.id);
-    add_u32(to, (uint32_t)recipient);
-    add_u32(to, r->attempts);
-    add_u64(to, r->next_attempt_ms);
+    format_add_u64(to, entry->message.id);
+    format_add_u32(to, (uint32_t)recipient);
+    format_add_u32(to, r->attempts);
+    format_add_u64(to, r->next_attempt_ms);
     outcome_encode(to, &r->last);
     group_end_record(spool, RECORD_OUTCOME, start);
 }
@@ -35,9 +35,9 @@ static void add_done(struct spool *spool, uint64_t id, size_t recipient, enum ac
         return;
     size_t start;
     struct text *to = group_begin_record(spool, &start);
-    add_u64(to, id);
-    add_u32(to, (uint32_t)recipient);
-    add_u32(to, action);
+    format_add_u64(to, id);
+    format_add_u32(to, (uint32_t)recipient);
+    format_add_u32(to, action);
     group_end_record(spool, RECORD_DONE, start);
 }
 
@@ -50,11 +50,11 @@ static void finish(struct spool *spool, struct entry *entry)
     if (entry->is_large) {
         spool->large_live_octets -= entry->message.content_octets;
         if (!spool->is_broken) /* else its record may come back */
-            large_remove_later(spool, entry->message.id, group);
+            spool_large_remove_later(spool, entry->message.id, group);
     }
-    content_keep(spool, entry);
+    spool_content_keep(spool, entry);
     entry->is_finished = true;
-    content_settle(spool, entry);
+    spool_content_settle(spool, entry);
 }
 
 bool spool_record(struct spool *spool, struct spool_message *m, size_t recipient, const struct outcome *outcome,
@@ -79,7 +79,7 @@ bool spool_record(struct spool *spool, struct spool_message *m, size_t recipient
     m->open_recipients -= is_final;
     add_outcome(spool, entry, recipient);
     if (entry->untried == 0)
-        content_settle(spool, entry);
+        spool_content_settle(spool, entry);
     return false;
 }
 

@@ -166,8 +166,8 @@ static bool replay_outcome(struct recovery *r, const struct scan_record *record)
     uint64_t id;
     uint32_t recipient;
     struct recipient_state state = { 0 };
-    bool ok = take_u64(&input, &id) && take_u32(&input, &recipient) && take_u32(&input, &state.attempts) &&
-              take_u64(&input, &state.next_attempt_ms) && outcome_decode(&r->scratch, &input, &state.last);
+    bool ok = format_take_u64(&input, &id) && format_take_u32(&input, &recipient) && format_take_u32(&input, &state.attempts) &&
+              format_take_u64(&input, &state.next_attempt_ms) && outcome_decode(&r->scratch, &input, &state.last);
     struct entry *entry = ok ? find(r, id, recipient) : NULL;
     state.is_final = ok && outcome_is_final(state.last.action);
     if (entry)
@@ -183,7 +183,7 @@ static bool replay_done(struct recovery *r, const struct scan_record *record)
     slice input = record->payload;
     uint64_t id;
     uint32_t recipient, action;
-    if (!take_u64(&input, &id) || !take_u32(&input, &recipient) || !take_u32(&input, &action))
+    if (!format_take_u64(&input, &id) || !format_take_u32(&input, &recipient) || !format_take_u32(&input, &action))
         return false;
     struct entry *entry = find(r, id, recipient);
     if (entry)
@@ -198,7 +198,7 @@ static bool replay_change(struct recovery *r, const struct scan_record *record)
     slice input = record->payload;
     uint64_t id, value;
     uint32_t what, unused;
-    if (!take_u64(&input, &id) || !take_u32(&input, &what) || !take_u32(&input, &unused) || !take_u64(&input, &value) ||
+    if (!format_take_u64(&input, &id) || !format_take_u32(&input, &what) || !format_take_u32(&input, &unused) || !format_take_u64(&input, &value) ||
         what > CHANGE_NEXT_ATTEMPT)
         return false;
     struct entry *entry = find(r, id, 0);
@@ -220,7 +220,7 @@ static bool replay_group(struct recovery *r, const struct scan_record *record)
 {
     slice input = record->payload;
     uint64_t durable;
-    if (!take_u64(&input, &durable))
+    if (!format_take_u64(&input, &durable))
         return false;
     if (r->durable < durable)
         r->durable = durable;
@@ -232,7 +232,7 @@ static bool replay_missing(struct recovery *r, const struct scan_record *record)
 {
     slice input = record->payload;
     uint64_t missing;
-    if (!take_u64(&input, &missing))
+    if (!format_take_u64(&input, &missing))
         return false;
     if (r->expected <= missing)
         r->expected = missing + 1;

@@ -29,7 +29,7 @@ static void on_job_done(void *context)
     memory_free(job);
 }
 
-void jobs_abandon(struct spool *spool)
+void spool_jobs_abandon(struct spool *spool)
 {
     const struct timespec moment = { .tv_nsec = 200 * 1000 };
     struct list *node;
@@ -42,7 +42,7 @@ void jobs_abandon(struct spool *spool)
     }
 }
 
-void job_start(struct spool *spool, struct job *job, loop_function *run, loop_function *done)
+void spool_job_start(struct spool *spool, struct job *job, loop_function *run, loop_function *done)
 {
     job->spool = spool;
     job->run = run;
@@ -264,7 +264,7 @@ static void start_step(struct spool *spool, struct prepare *p)
     if (p->is_open && zeros_can_wait(spool, p))
         p->needs_zeros = false;
     spool->preparing = p;
-    job_start(spool, &p->job, run_prepare, on_prepare_step);
+    spool_job_start(spool, &p->job, run_prepare, on_prepare_step);
 }
 
 static void on_prepare_step(void *context)
@@ -363,7 +363,7 @@ static void on_retired(void *context)
         segments_prepare(spool);
     }
     segments_retire(spool);
-    compact(spool);
+    spool_compact(spool);
 }
 
 static bool is_finished(const struct spool *spool, const struct segment *s)
@@ -386,5 +386,5 @@ void segments_retire(struct spool *spool)
     spool->segment_count--;
     segment_free(spool, oldest);
     spool->retiring = r;
-    job_start(spool, &r->job, run_retire, on_retired);
+    spool_job_start(spool, &r->job, run_retire, on_retired);
 }

@@ -135,10 +135,10 @@ void spool_close(struct spool *spool)
     if (!spool)
         return;
     assert(loop_is_current(spool->loop));
-    drafts_free(spool);
+    spool_drafts_free(spool);
     spool->is_closing = true;
     loop_remove_hook(spool->loop, &spool->turn_end);
-    jobs_abandon(spool);
+    spool_jobs_abandon(spool);
     groups_drain(spool);
     struct timer *timers[] = { &spool->allocation_timer, &spool->write_timer, &spool->start_timer, &spool->sync_timer,
                                &spool->trim_timer };
