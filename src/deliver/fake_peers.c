@@ -260,6 +260,8 @@ static bool follow(struct server *s, slice line)
         return assert_true(s->input.len > 0), true;
     if (slice_eq(line, SLICE("?")))
         return assert_int_equal(s->input.len, 0), true;
+    if (slice_eq(line, SLICE("DEAF")))
+        return stream_pause(s->stream), true;
     if (slice_eq(line, SLICE("NUL")))
         return stream_write(s->stream, slice_from("", 1)), true;
     if (slice_starts_with(line, SLICE("FLOOD ")))

@@ -13,7 +13,7 @@
  *   ?        nothing more may have come by now          TLS      it starts the server's handshake
  *   CLOSE    it closes in order     RESET  it breaks off     WAIT     it does nothing more      NUL  sends one NUL octet
  *   FLOOD N  sends N octets of 'x'  DRIP TEXT  sends TEXT one octet each 20 ms
- *   NEXT     the rest is for the next connection
+ *   DEAF     reads no more          NEXT     the rest is for the next connection
  */
 struct fake_message {
     struct spool_message message;

@@ -41,13 +41,15 @@ static void try_next_host(struct smtp_client *);
 
 enum delivery_stage smtp_stage(enum smtp_step step) { return rules[step].stage; }
 
+static bool is_sending(const struct smtp_client *c) { return c->step == STEP_CONTENT && !c->current->content_is_sent; }
+
 static uint64_t step_time_ms(const struct smtp_client *c, enum smtp_step step)
 {
     const struct deliverer *d = c->base.deliverer;
     if (step == STEP_IDLE)
         return d->idle_ms;
     uint64_t within_ms = rules[step].within_ms;
-    if (step == STEP_CONTENT && !c->current->content_is_sent)
+    if (is_sending(c))
         within_ms = DATA_BLOCK_MS;
     return d->reply_timeout_ms ? d->reply_timeout_ms : within_ms;
 }
@@ -216,13 +218,12 @@ static void on_timeout(void *context)
     } else if (c->step == STEP_QUIT) {
         on_quit(c);
     } else {
-        bool is_reading = c->step != STEP_CONTENT || c->current->content_is_sent;
         struct text words = { 0 };
         text_add_duration_words(&words, step_time_ms(c, c->step));
-        slice text = arena_format(&c->base.memory, "%s%s from " SLICE_FMT " within " SLICE_FMT,
-                                  is_reading ? "no sign of " : "the message was not taken on: no progress ",
-                                  is_reading ? rules[c->step].waits_for : "", SLICE_ARG(text_slice(&c->remote_name)),
-                                  SLICE_ARG(text_slice(&words)));
+        slice text = arena_format(&c->base.memory, "%s%s %s " SLICE_FMT " within " SLICE_FMT,
+                                  is_sending(c) ? "no progress in sending the message" : "no sign of ",
+                                  is_sending(c) ? "" : rules[c->step].waits_for, is_sending(c) ? "to" : "from",
+                                  SLICE_ARG(text_slice(&c->remote_name)), SLICE_ARG(text_slice(&words)));
         text_free(&words);
         smtp_lost(c, verdict_delayed(rules[c->step].stage, 4, 2, text));
     }
@@ -263,7 +264,8 @@ static void on_end(void *context, enum io_result why)
     const char *detail = stream_error_text(c->stream);
     if (!detail || !detail[0])
         detail = why == IO_END ? "the server closed it" : io_result_text(why);
-    slice text = arena_format(&c->base.memory, "the connection was lost while waiting for %s: %s", rules[c->step].waits_for, detail);
+    slice text = arena_format(&c->base.memory, "the connection was lost while %s%s: %s",
+                              is_sending(c) ? "sending the message" : "waiting for ", is_sending(c) ? "" : rules[c->step].waits_for, detail);
     smtp_lost(c, verdict_delayed(rules[c->step].stage, 4, 2, text));
 }
 

@@ -1,6 +1,8 @@
 #include "deliver/fake_peers.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 /*
  * What the client says and what it makes of every answer: a row is a dialogue (the language of fake_peers.h) and the outcomes
@@ -16,6 +18,7 @@
 #define GO ">354 go\n"
 #define TAKEN ">250 2.0.0 taken\n"
 #define BYE "<QUIT\n>221 bye\nCLOSE\n"
+#define X10 "xxxxxxxxxx"
 #define CONTENT "Subject: x\r\n\r\nbody\r\n"
 
 struct dialogue {
@@ -27,6 +30,7 @@ struct dialogue {
     enum destination_tls tls;
     const char *username;
     uint64_t messages_per_connection;
+    size_t file_octets;            /* the content comes from a file of so many octets */
 };
 static const struct dialogue dialogues[] = {
     { "one message, one command at a time", "1",
@@ -63,6 +67,23 @@ static const struct dialogue dialogues[] = {
       FAST_SERVER GROUP OK OK GO "@\n" TAKEN BYE,
       "1.1 relayed content 2.0.0 250 taken\n2.1 relayed content 2.0.0 250 taken\nend usable\n3.1 relayed content 2.0.0 250 taken\nend usable\n",
       .messages_per_connection = 2, .opens_max = 2 },
+
+    /* large content: piece by piece from its file */
+    { "from a file", "11", FAST_SERVER GROUP OK OK GO "@3000000\n" GROUP TAKEN OK OK GO "@3000000\n" TAKEN BYE,
+      "1.1 relayed content 2.0.0 250 taken\n2.1 relayed content 2.0.0 250 taken\nend usable\n", .file_octets = 3000000 },
+    { "from a file, over TLS", "1",
+      HELLO ">250-mx.test\n>250 STARTTLS\n<STARTTLS\n>220 go\nTLS\n<EHLO us.test\n>250-mx.test\n>250 PIPELINING\n" GROUP OK OK GO "@3000000\n" TAKEN BYE,
+      "1.1 relayed content 2.0.0 250 taken (TLS)\nend usable\n", .file_octets = 3000000, .tls = DESTINATION_TLS_REQUIRED },
+    { "a shorter file than was said: no final dot", "1", FAST_SERVER GROUP OK OK GO "WAIT\n",
+      "1.1 delayed content 4.3.0 0 the message could not be read from the spool\nend usable\n", .file_octets = 1 },
+    { "refused before its end", "1", FAST_SERVER GROUP OK OK "DEAF\n" GO ">552 5.3.4 enough\nWAIT\n",
+      "1.1 failed content 5.3.4 552 enough\nend usable\n", .file_octets = 30000000 },
+    { "welcomed before its end", "1", FAST_SERVER GROUP OK OK "DEAF\n" GO TAKEN "WAIT\n",
+      "1.1 delayed content 4.5.0 250 taken\nend usable\n", .file_octets = 30000000 },
+    { "the server stops reading", "1", FAST_SERVER GROUP OK OK GO "DEAF\nWAIT\n",
+      "1.1 delayed content 4.4.2 0 no progress in sending the message to 127.0.0.1 within 500 milliseconds\nend usable\n", .file_octets = 30000000 },
+    { "broken off in the middle", "1", FAST_SERVER GROUP OK OK GO "<" X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxxxxxxx\nRESET\n",
+      "1.1 delayed content 4.4.2 0 the connection was lost while sending the message: *end usable\n", .file_octets = 30000000 },
 
     /* refusals before the first message: the destination's */
     { "greeting 554", "1", ">554 5.7.1 not you\n<QUIT\n", "end unusable delayed greeting 4.7.1 554 not you\n" },
@@ -222,15 +243,30 @@ static const struct dialogue dialogues[] = {
       "end unusable delayed auth 4.7.11 0 the password is not sent without TLS: this route signs in, but its TLS is off\n", .username = "user" },
 };
 
-static void give_certificate(struct world *w)
+static void give_certificate(struct world *w, struct text *certificate)
 {
-    struct text certificate = { 0 }, key = { 0 }, error = { 0 };
-    assert_true(tls_make_self_signed(SLICE("mx.test"), &certificate, &key, &error));
-    w->server_tls = tls_server_new(&(struct tls_server_params){ text_slice(&certificate), text_slice(&key) }, &error);
+    struct text key = { 0 }, error = { 0 };
+    assert_true(tls_make_self_signed(SLICE("mx.test"), certificate, &key, &error));
+    w->server_tls = tls_server_new(&(struct tls_server_params){ text_slice(certificate), text_slice(&key) }, &error);
     assert_non_null(w->server_tls);
-    text_free(&certificate);
     text_free(&key);
     text_free(&error);
+}
+
+/* Lines of 98 octets and CRLF. One octet: an empty file that is said to have one. */
+static void give_file(struct fake_message *m, size_t octets)
+{
+    m->fd = memfd_create("content", MFD_CLOEXEC);
+    m->message.content_octets = octets;
+    if (octets == 1)
+        return;
+    struct text lines = { 0 };
+    char *to = text_reserve(&lines, octets);
+    assert_int_equal(octets % 100, 0);
+    for (size_t i = 0; i < octets; i++)
+        to[i] = i % 100 == 98 ? '\r' : i % 100 == 99 ? '\n' : 'x';
+    assert_int_equal(write(m->fd, to, octets), octets);
+    text_free(&lines);
 }
 
 static void run_dialogue(void **state)
@@ -239,11 +275,15 @@ static void run_dialogue(void **state)
     struct deliver_params params = { .hostname = SLICE("us.test"), .connect_timeout_ms = SECONDS(2), .idle_ms = 30, .reply_timeout_ms = 500 };
     struct world w;
     world_new(&w, row->script, &params);
-    give_certificate(&w);
+    struct text certificate = { 0 };
+    give_certificate(&w, &certificate);
+    text_free(&certificate);
     for (const char *count = row->recipients; *count; count++) {
         bool is_last_of_two = count > row->recipients && !count[1] && row->tls != DESTINATION_TLS_NONE;
         slice content = row->content ? slice_from_cstr(row->content) : is_last_of_two ? SLICE(".dot\r\n") : SLICE(CONTENT);
-        world_add_message(&w, (size_t)(*count - '0'), content);
+        struct fake_message *m = world_add_message(&w, (size_t)(*count - '0'), content);
+        if (row->file_octets)
+            give_file(m, row->file_octets);
     }
     w.opens_max = row->opens_max ? row->opens_max : 1;
     w.load_later = row->load_later;
@@ -257,9 +297,46 @@ static void run_dialogue(void **state)
     world_free(&w);
 }
 
+/* The certificate has the host's name and an authority that the route trusts, or not. */
+static void verified(void **state)
+{
+    (void)state;
+    static const struct fake_name names[] = { { "mx.test", DNS_OK, NULL, "127.0.0.1" }, { "other.test", DNS_OK, NULL, "127.0.0.1" }, { NULL } };
+    static const struct {
+        const char *host;
+        bool is_trusted, is_implicit;
+        const char *log;
+    } rows[] = {
+        { "mx.test", true, false, "1.1 relayed content 2.0.0 250 taken (TLS)\nend usable\n" },
+        { "mx.test", true, true, "1.1 relayed content 2.0.0 250 taken (TLS)\nend usable\n" },
+        { "other.test", true, false, "end unusable delayed tls 4.7.5 0 no TLS with other.test: *\n" },
+        { "other.test", true, true, "end unusable delayed tls 4.7.5 0 no TLS with other.test: *\n" },
+        { "mx.test", false, false, "end unusable delayed tls 4.7.5 0 no TLS with mx.test: *\n" },
+    };
+    fake_names = names;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct world w;
+        const char *rest = "<EHLO us.test\n>250-mx.test\n>250 PIPELINING\n" GROUP OK OK GO "@\n" TAKEN BYE;
+        char script[1000];
+        snprintf(script, sizeof(script), "%s%s", rows[i].is_implicit ? "TLS\n>220 mx.test\n" : HELLO ">250-mx.test\n>250 STARTTLS\n<STARTTLS\n>220 go\nTLS\n", rest);
+        world_new(&w, script, NULL);
+        struct text certificate = { 0 };
+        give_certificate(&w, &certificate);
+        world_add_message(&w, 1, SLICE(CONTENT));
+        w.destination.host = slice_from_cstr(rows[i].host);
+        w.destination.tls = rows[i].is_implicit ? DESTINATION_TLS_IMPLICIT : DESTINATION_TLS_VERIFIED;
+        w.destination.ca_pem = rows[i].is_trusted ? text_slice(&certificate) : (slice){ 0 };
+        world_run(&w);
+        world_assert_log(&w, rows[i].host, rows[i].log);
+        world_free(&w);
+        text_free(&certificate);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(dialogues)];
+    struct CMUnitTest tests[COUNT(dialogues) + 1];
+    tests[COUNT(dialogues)] = (struct CMUnitTest)cmocka_unit_test(verified);
     for (size_t i = 0; i < COUNT(dialogues); i++)
         tests[i] = (struct CMUnitTest){ .name = dialogues[i].name, .test_func = run_dialogue, .initial_state = (void *)(uintptr_t)&dialogues[i] };
     return _cmocka_run_group_tests("dialogues", tests, COUNT(tests), NULL, NULL);
