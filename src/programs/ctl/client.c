@@ -92,14 +92,16 @@ static int connect_to(const char *folder, const char *socket_name)
     return fd;
 }
 
-static int say_unreachable(const struct client_folders *folders, const int *errors, const char *socket_name)
+static int say_unreachable(const struct client_folders *folders, const int *errors, const char *socket_name, bool quiet)
 {
     bool is_forbidden = false;
-    for (size_t i = 0; i < folders->count; i++) {
+    for (size_t i = 0; i < folders->count; i++)
+        is_forbidden |= errors[i] == EACCES;
+    if (quiet)
+        return is_forbidden ? EXIT_NOT_ALLOWED : EXIT_UNAVAILABLE;
+    for (size_t i = 0; i < folders->count; i++)
         fprintf(stderr, "postrider: no server answers at %.*s/%s: %s\n", (int)folders->names[i].len, folders->names[i].ptr,
                 socket_name, strerror(errors[i]));
-        is_forbidden |= errors[i] == EACCES;
-    }
     if (is_forbidden) {
         fputs("Only root and the server's own user may ask it: try again with sudo.\n", stderr);
         return EXIT_NOT_ALLOWED;
@@ -108,24 +110,33 @@ static int say_unreachable(const struct client_folders *folders, const int *erro
     return EXIT_UNAVAILABLE;
 }
 
-struct client *client_open(const struct client_place *place, const char *socket_name, bool quiet, int *exit_code)
+int client_connect(const struct client_place *place, const char *socket_name, bool quiet, struct text *path, int *exit_code)
 {
     struct client_folders folders;
     int errors[CLIENT_FOLDERS_MAX] = { 0 }, fd = -1;
     if (!client_find_folders(place, &folders, exit_code))
-        return NULL;
+        return -1;
     for (size_t i = 0; i < folders.count && fd < 0; i++) {
         fd = connect_to(text_cstr(&folders.names[i]), socket_name);
         errors[i] = errno;
+        if (fd >= 0)
+            text_add_format(path, "%s/%s", text_cstr(&folders.names[i]), socket_name);
     }
-    struct client *client = NULL;
-    if (fd >= 0) {
-        client = MEMORY_NEW(struct client);
-        *client = (struct client){ .fd = fd, .answers = fdopen(fd, "r") };
-    } else {
-        *exit_code = quiet ? EXIT_UNAVAILABLE : say_unreachable(&folders, errors, socket_name);
-    }
+    if (fd < 0)
+        *exit_code = say_unreachable(&folders, errors, socket_name, quiet);
     client_folders_free(&folders);
+    return fd;
+}
+
+struct client *client_open(const struct client_place *place, const char *socket_name, bool quiet, int *exit_code)
+{
+    struct text path = { 0 };
+    int fd = client_connect(place, socket_name, quiet, &path, exit_code);
+    text_free(&path);
+    if (fd < 0)
+        return NULL;
+    struct client *client = MEMORY_NEW(struct client);
+    *client = (struct client){ .fd = fd, .answers = fdopen(fd, "r") };
     return client;
 }
 

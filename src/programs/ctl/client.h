@@ -25,8 +25,11 @@ struct client_folders {
 MUST_CHECK bool client_find_folders(const struct client_place *, struct client_folders *, int *exit_code);
 void client_folders_free(struct client_folders *);
 
-struct client; /* a connection */
-/* NULL: *exit_code says why; with `quiet` nothing was printed. */
+/* A connection to the first of the folders' sockets that answers; its name in *path. -1: *exit_code says why; with `quiet` nothing was printed. */
+int client_connect(const struct client_place *, const char *socket, bool quiet, struct text *path, int *exit_code);
+
+struct client; /* a connection for questions */
+/* As client_connect. */
 struct client *client_open(const struct client_place *, const char *socket, bool quiet, int *exit_code);
 /* Takes the request. `item` (may be NULL) sees each item; false from it ends the reading. Returns the exit code: 0, or what the server said after
  * its text was printed on stderr. *count: of the end. */

@@ -52,7 +52,7 @@ static void free_connection(struct connection *c)
     control->connection_count--;
     control->stranger_count -= !c->is_operator;
     text_free(&c->input);
-    job_clear(&c->job);
+    control_job_clear(&c->job);
     memory_free(c);
 }
 
@@ -98,7 +98,7 @@ static void try_next_request(struct connection *c);
 static void end_job(struct connection *c)
 {
     c->is_asking = false;
-    job_clear(&c->job);
+    control_job_clear(&c->job);
     c->job = (struct control_job){ 0 };
     stream_resume(c->stream);
     expect_request(c);
@@ -121,7 +121,7 @@ static void on_piece(void *context)
         c->waits_for_reader = true;
         expect_request(c); /* to read on, that is */
     } else {
-        job_step(&c->job);
+        control_job_step(&c->job);
     }
 }
 
@@ -132,7 +132,7 @@ static void on_drained(void *context)
         return;
     c->waits_for_reader = false;
     timer_clear(c->control->doors.loop, &c->deadline);
-    job_step(&c->job);
+    control_job_step(&c->job);
 }
 
 static void ask(struct connection *c, const struct control_request *request, struct arena *memory)
@@ -151,7 +151,7 @@ static void ask(struct connection *c, const struct control_request *request, str
                                    .piece = on_piece,
                                    .context = c };
     text_add_format(&c->job.by, "operator uid %u", c->uid);
-    job_start(&c->job);
+    control_job_start(&c->job);
 }
 
 /* From here on the connection is the receiver's. */

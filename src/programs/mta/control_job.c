@@ -15,19 +15,19 @@ static const struct control_loop *here(const struct control_job *job) { return &
 
 static void visit(void *context);
 
-void job_start(struct control_job *job)
+void control_job_start(struct control_job *job)
 {
     job->header_fd = -1;
-    job_step(job);
+    control_job_step(job);
 }
 
-void job_step(struct control_job *job)
+void control_job_step(struct control_job *job)
 {
     assert(loop_is_current(job->home) && !job->is_done);
     loop_post(here(job)->loop, visit, job);
 }
 
-void job_clear(struct control_job *job)
+void control_job_clear(struct control_job *job)
 {
     text_free(&job->output);
     text_free(&job->header);

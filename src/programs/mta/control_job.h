@@ -5,7 +5,7 @@
 /*
  * control_job - a request carried from loop to loop, a piece at a time.
  *
- * While it is out (job_step until `piece`) it belongs to the loop it visits; between pieces it belongs to its home loop, where `piece`
+ * While it is out (control_job_step until `piece`) it belongs to the loop it visits; between pieces it belongs to its home loop, where `piece`
  * runs. A message that ends between two pieces is simply not there any more.
  */
 struct control_job {
@@ -35,7 +35,7 @@ struct control_job {
     struct status_sum status;
 };
 /* Fill request, memory, home, loops, loop_count, is_stopping, by, piece and context first. */
-void job_start(struct control_job *);
+void control_job_start(struct control_job *);
 /* The next piece; after `piece` said that it is not done. */
-void job_step(struct control_job *);
-void job_clear(struct control_job *); /* only while it is not out */
+void control_job_step(struct control_job *);
+void control_job_clear(struct control_job *); /* only while it is not out */
