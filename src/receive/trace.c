@@ -19,10 +19,14 @@ static struct event_log *start(const struct session *s, enum event_kind kind)
     return log;
 }
 
+/* "ann@example.org"; the null sender is "<>". */
 static void add_path(struct event_log *log, const char *field, struct path path)
 {
     struct text text = { 0 };
-    text_add_path(&text, path);
+    if (path_is_null(path))
+        text_add_cstr(&text, "<>");
+    else
+        text_add_mailbox(&text, path);
     event_text(log, field, text_slice(&text));
     text_free(&text);
 }
