@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <inttypes.h>
+#include <stdio.h>
 /*
  * mailbox_client - mail for our own mailboxes, and captured mail: a request to the mailbox process for each recipient of each
  * message, many without an answer at once, bounded by their number and by the octets that wait in the channel.
@@ -142,6 +144,15 @@ static bool attach(struct ipc_store *m, const struct spool_content *content)
     return is_inline || m->file >= 0;
 }
 
+/* The same at every attempt: a copy that is in the mailbox although we never heard so is recognized there. */
+enum { STORE_NAME_MAX = 64 };
+static slice name_copy(char name[STORE_NAME_MAX], const struct task *task, size_t i)
+{
+    int len = snprintf(name, STORE_NAME_MAX, "%" PRIu64 ".I" MESSAGE_ID_FORMAT "R%" PRIu32,
+                       task->message->envelope->arrived_ms / 1000, task->message->id, task->recipients[i].index);
+    return slice_from(name, (size_t)len);
+}
+
 static void request_store(struct store_task *store, struct ipc_channel *channel, size_t i)
 {
     struct mailbox_client *c = store->client;
@@ -157,6 +168,8 @@ static void request_store(struct store_task *store, struct ipc_channel *channel,
         conclude(store, i, verdict_delayed(STAGE_MAILBOX, 3, 0, SLICE("out of file descriptors")));
         return;
     }
+    char name[STORE_NAME_MAX];
+    m.name = name_copy(name, store->task, i);
     struct text *head = &d->scratch;
     text_clear(head);
     add_head(head, store->task->message->envelope, r);

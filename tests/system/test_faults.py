@@ -14,10 +14,10 @@ sanitized = "asan" in str(BINARY) or "tsan" in str(BINARY)
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 48 MiB."""
+    """A file system of 200 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder]).returncode:
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder]).returncode:
         pytest.skip("needs root to mount a small file system")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
@@ -43,7 +43,7 @@ def test_a_full_disk_gives_452_and_loses_nothing(postrider, small_disk):
     server = postrider("--domain", "example.test", "--user", "ann@example.test:secret", "--hold", folder=small_disk / "dir")
     big = "Subject: big\r\n\r\n" + ("x" * 70 + "\r\n") * 10000
     acknowledged = 0
-    for _ in range(100):
+    for _ in range(400):
         code = try_send(server, big)
         if code == 250:
             acknowledged += 1

@@ -146,6 +146,7 @@ static void on_store(void *context, const struct ipc_store *message)
     struct store *store = MEMORY_NEW(struct store);
     *store = (struct store){ .peer = peer, .request = message->request };
     store->message = (struct maildir_message){
+        .name = arena_copy(&store->memory, message->name),
         .domain = arena_copy(&store->memory, message->domain),
         .local_part = arena_copy(&store->memory, message->local_part),
         .head = arena_copy(&store->memory, message->head),

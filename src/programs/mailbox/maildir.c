@@ -1,5 +1,4 @@
 #include "programs/mailbox/maildir.h"
-#include "base/clock.h"
 #include "base/memory.h"
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +13,7 @@
 enum { NAME_OCTETS_MAX = 255, WRITE_OCTETS = 256 * 1024 };
 #define LEFTOVER_AGE_S (36 * 60 * 60)
 
-static atomic_uint_fast64_t delivered_count; /* part of the unique name; all threads of this process share it */
+static atomic_uint_fast64_t attempt_count; /* keeps names in tmp/ apart; all threads of this process share it */
 
 /* A domain or local part as a folder's name: lower case, nothing that leaves or hides the folder. */
 static bool safe_name(slice name, char safe[NAME_OCTETS_MAX + 1])
@@ -37,6 +36,12 @@ static void fail(struct maildir_message *message, const char *what)
     bool is_full = errno == ENOSPC || errno == EDQUOT;
     text_add_format(&message->text, "%s %s: %s", is_full ? "the mailbox disk is full, cannot" : "cannot", what,
                     strerror(errno));
+}
+
+static void refuse_name(struct maildir_message *message)
+{
+    message->result = MAILDIR_BAD_NAME;
+    text_add_cstr(&message->text, "this address cannot be a mailbox here: its name is not usable for a folder");
 }
 
 static bool make_folder(int parent, const char *name, bool *is_new)
@@ -149,19 +154,37 @@ static bool write_message(int fd, const struct maildir_message *message)
     return ok && fsync(fd) == 0;
 }
 
-static void make_unique_name(char name[NAME_OCTETS_MAX + 1], const char *host)
+/* "1795629339.I0cad5c9a9a800000R0.host"; the caller's name may not leave the folder. */
+static bool make_unique_name(char unique[NAME_OCTETS_MAX + 1], slice name, const char *host)
 {
-    uint64_t now_ms = clock_wall_ms();
-    uint64_t count = atomic_fetch_add(&delivered_count, 1);
-    snprintf(name, NAME_OCTETS_MAX + 1, "%" PRIu64 ".M%" PRIu64 "P%dQ%" PRIu64 ".%s", now_ms / 1000,
-             now_ms % 1000 * 1000, (int)getpid(), count, host);
+    char safe[NAME_OCTETS_MAX + 1];
+    if (!safe_name(name, safe) || strchr(safe, ':'))
+        return false;
+    return snprintf(unique, NAME_OCTETS_MAX + 1, SLICE_FMT ".%s", SLICE_ARG(name), host) <= NAME_OCTETS_MAX;
+}
+
+/* Stored by an attempt whose answer was lost, and perhaps seen by its reader since. */
+static bool is_stored(int mailbox, const char *unique)
+{
+    static const struct {
+        const char *folder, *flags;
+    } places[] = { { "new", "" }, { "cur", "" }, { "cur", ":2," }, { "cur", ":2,S" } };
+    char path[NAME_OCTETS_MAX + 16];
+    for (size_t i = 0; i < COUNT(places); i++) {
+        snprintf(path, sizeof path, "%s/%s%s", places[i].folder, unique, places[i].flags);
+        if (faccessat(mailbox, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool store_file(int mailbox, const char *unique, struct maildir_message *message)
 {
-    char from[NAME_OCTETS_MAX + 8], to[NAME_OCTETS_MAX + 8];
-    snprintf(from, sizeof from, "tmp/%s", unique);
+    char from[NAME_OCTETS_MAX + 48], to[NAME_OCTETS_MAX + 8];
+    snprintf(from, sizeof from, "tmp/%s.P%dQ%" PRIu64, unique, (int)getpid(), atomic_fetch_add(&attempt_count, 1));
     snprintf(to, sizeof to, "new/%s", unique);
+    if (is_stored(mailbox, unique))
+        return true;
     int fd = openat(mailbox, from, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         fail(message, "make a file in the mailbox");
@@ -196,7 +219,10 @@ static void store_in_mailbox(const struct maildir_batch *batch, const char *doma
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         char unique[NAME_OCTETS_MAX + 1];
-        make_unique_name(unique, batch->host);
+        if (!make_unique_name(unique, messages[i]->name, batch->host)) {
+            refuse_name(messages[i]);
+            continue;
+        }
         if (!store_file(mailbox, unique, messages[i]))
             continue;
         messages[i]->result = MAILDIR_OK;
@@ -225,10 +251,8 @@ static void store_group(const struct maildir_batch *batch, struct maildir_messag
         store_in_mailbox(batch, domain, name, group, count);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        group[i]->result = MAILDIR_BAD_NAME;
-        text_add_cstr(&group[i]->text, "this address cannot be a mailbox here: its name is not usable for a folder");
-    }
+    for (size_t i = 0; i < count; i++)
+        refuse_name(group[i]);
 }
 
 void maildir_store(const struct maildir_batch *batch, struct maildir_message *const *messages, size_t count)

@@ -38,13 +38,24 @@ static int close_folder(void **state)
     return code;
 }
 
-static struct maildir_message make(const char *domain, const char *local_part, const char *content)
+static struct maildir_message make_named(const char *name, const char *domain, const char *local_part, const char *content)
 {
-    return (struct maildir_message){ .domain = slice_from_cstr(domain),
+    return (struct maildir_message){ .name = slice_from_cstr(name),
+                                     .domain = slice_from_cstr(domain),
                                      .local_part = slice_from_cstr(local_part),
                                      .head = SLICE("Return-Path: <>\r\n"),
                                      .content = slice_from_cstr(content),
                                      .file = -1 };
+}
+
+/* Each a copy of its own. */
+static struct maildir_message make(const char *domain, const char *local_part, const char *content)
+{
+    static char names[100][16];
+    static size_t next;
+    char *name = names[next++ % COUNT(names)];
+    snprintf(name, sizeof names[0], "1.I%zu", next);
+    return make_named(name, domain, local_part, content);
 }
 
 static size_t read_file(struct store_folder *folder, const struct text *name, char *buffer, size_t size)
@@ -115,6 +126,7 @@ static void stores_from_a_file(void **state)
     assert_int_equal(file.st_size, lines * 2 + strlen("Return-Path: <>\n"));
     text_free(&message.text);
 
+    message.name = SLICE("1.Ianother");
     message.file_octets++; /* shorter than promised: an error, and nothing is left behind */
     maildir_store(&batch, &(struct maildir_message *){ &message }, 1);
     assert_int_equal(message.result, MAILDIR_TEMPORARY);
@@ -164,6 +176,43 @@ static void one_batch_many_mailboxes(void **state)
     assert_int_equal(count_entries(folder, "example.test/bob/new"), 9);
 }
 
+static void the_same_copy_is_not_stored_twice(void **state)
+{
+    static const char *const moved_to[] = { NULL, "cur/1.Isame.host", "cur/1.Isame.host:2,", "cur/1.Isame.host:2,S" };
+    struct store_folder *folder = *state;
+    struct maildir_batch batch = { .root = folder->root, .host = "host" };
+    char from[64] = "example.test/ann/new/1.Isame.host", to[64];
+    for (size_t i = 0; i < COUNT(moved_to); i++) {
+        if (moved_to[i]) {
+            snprintf(to, sizeof to, "example.test/ann/%s", moved_to[i]);
+            assert_int_equal(renameat(folder->root, from, folder->root, to), 0);
+            strcpy(from, to);
+        }
+        struct maildir_message first = make_named("1.Isame", "example.test", "ann", "x\r\n");
+        struct maildir_message again = make_named("1.Isame", "example.test", "ann", "x\r\n");
+        maildir_store(&batch, (struct maildir_message *[]){ &first, &again }, 2);
+        assert_int_equal(first.result, MAILDIR_OK);
+        assert_int_equal(again.result, MAILDIR_OK);
+        assert_int_equal(count_entries(folder, "example.test/ann/new") + count_entries(folder, "example.test/ann/cur"), 1);
+        text_free(&first.text);
+        text_free(&again.text);
+    }
+    assert_int_equal(count_entries(folder, "example.test/ann/tmp"), 0);
+}
+
+static void a_copy_name_cannot_leave_the_folder(void **state)
+{
+    static const char *const names[] = { "", "../x", ".x", "a:2,S", "a/b" };
+    struct store_folder *folder = *state;
+    struct maildir_batch batch = { .root = folder->root, .host = "host" };
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct maildir_message message = make_named(names[i], "example.test", "ann", "x\r\n");
+        maildir_store(&batch, &(struct maildir_message *){ &message }, 1);
+        assert_int_equal(message.result, MAILDIR_BAD_NAME);
+        text_free(&message.text);
+    }
+}
+
 static void a_file_in_the_way_is_temporary(void **state)
 {
     struct store_folder *folder = *state;
@@ -200,6 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(stores_from_a_file, open_folder, close_folder),
         cmocka_unit_test_setup_teardown(refuses_names_that_leave_the_folder, open_folder, close_folder),
         cmocka_unit_test_setup_teardown(one_batch_many_mailboxes, open_folder, close_folder),
+        cmocka_unit_test_setup_teardown(the_same_copy_is_not_stored_twice, open_folder, close_folder),
+        cmocka_unit_test_setup_teardown(a_copy_name_cannot_leave_the_folder, open_folder, close_folder),
         cmocka_unit_test_setup_teardown(a_file_in_the_way_is_temporary, open_folder, close_folder),
         cmocka_unit_test_setup_teardown(leftovers_go_and_the_rest_stays, open_folder, close_folder),
     };

@@ -221,6 +221,7 @@ void stages_stop(struct stages *stages, bool at_once, loop_function *stopped, vo
     stages->stopping = 2;
     receiver_stop(stages->receiver, at_once ? 0 : RECEIVE_PATIENCE_MS, one_stage_stopped, stages);
     schedule_stop(stages->schedule, at_once ? 0 : DELIVER_PATIENCE_MS, one_stage_stopped, stages);
+    deliverer_stop(stages->deliverer);
 }
 
 /* In this order: who holds content gives it back, the journal ends, then those that wait for its answers. */
