@@ -4,7 +4,7 @@
 #include "programs/ctl/compose.h"
 #include "programs/ctl/conversation.h"
 #include "programs/ctl/ctl.h"
-#include "programs/ctl/files.h"
+#include "programs/ctl/input.h"
 #include "programs/ctl/print.h"
 #include "programs/ctl/protocol.h"
 #include "programs/ctl/secret.h"
@@ -151,8 +151,8 @@ static bool take_content(struct send *s)
 {
     if (s->a.message_file) {
         struct text raw = { 0 };
-        bool ok = strcmp(s->a.message_file, "-") == 0 ? file_read_descriptor(STDIN_FILENO, "standard input", &raw, &s->error)
-                                                      : file_read(s->a.message_file, &raw, &s->error);
+        bool ok = strcmp(s->a.message_file, "-") == 0 ? input_read_descriptor(STDIN_FILENO, "standard input", &raw, &s->error)
+                                                      : input_read_file(s->a.message_file, &raw, &s->error);
         compose_add_crlf(&s->given_message, text_slice(&raw));
         text_free(&raw);
         return ok;
@@ -161,13 +161,13 @@ static bool take_content(struct send *s)
         text_add_cstr(&s->body, s->a.body);
     else if (isatty(STDIN_FILENO) || s->a.password_stdin)
         text_add_cstr(&s->body, "This is a test message, sent with `postrider send`.\n");
-    else if (!file_read_descriptor(STDIN_FILENO, "standard input", &s->body, &s->error))
+    else if (!input_read_descriptor(STDIN_FILENO, "standard input", &s->body, &s->error))
         return false;
     s->attachments = memory_new(s->a.attach.count * sizeof(*s->attachments));
     s->attachment_octets = memory_new(s->a.attach.count * sizeof(*s->attachment_octets));
     for (size_t i = 0; i < s->a.attach.count; i++) {
         const char *slash = strrchr(s->a.attach.items[i], '/');
-        if (!file_read(s->a.attach.items[i], &s->attachment_octets[i], &s->error))
+        if (!input_read_file(s->a.attach.items[i], &s->attachment_octets[i], &s->error))
             return false;
         s->attachments[i] = (struct compose_attachment){
             .name = slice_from_cstr(slash ? slash + 1 : s->a.attach.items[i]), .octets = text_slice(&s->attachment_octets[i])
@@ -183,7 +183,7 @@ static bool take_tls(struct send *s)
 {
     if (s->tls == CONVERSATION_TLS_NONE)
         return true;
-    if (s->a.ca_file && !file_read(s->a.ca_file, &s->ca_pem, &s->error))
+    if (s->a.ca_file && !input_read_file(s->a.ca_file, &s->ca_pem, &s->error))
         return false;
     s->tls_context = tls_client_new(
         &(struct tls_client_params){ .verify = s->a.verify || s->a.ca_file, .ca_pem = text_slice(&s->ca_pem) }, &s->error);

@@ -5,7 +5,7 @@
 #include "programs/ctl/client.h"
 #include "programs/ctl/conversation.h"
 #include "programs/ctl/ctl.h"
-#include "programs/ctl/files.h"
+#include "programs/ctl/input.h"
 #include "programs/ctl/handed_in.h"
 #include "programs/ctl/pipe.h"
 #include "programs/ctl/print.h"
@@ -384,7 +384,7 @@ static int take_message(struct sendmail *s)
     find_author(s, &full_name);
     if (!find_reverse_path(s)) {
         exit_code = EX_USAGE;
-    } else if (!file_read_descriptor(STDIN_FILENO, "standard input", &raw, &error)) {
+    } else if (!input_read_descriptor(STDIN_FILENO, "standard input", &raw, &error)) {
         fprintf(stderr, "sendmail: %s\n", text_cstr(&error));
         exit_code = EX_IOERR;
     } else {

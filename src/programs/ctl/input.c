@@ -1,4 +1,4 @@
-#include "programs/ctl/files.h"
+#include "programs/ctl/input.h"
 #include "smtp/path.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-bool file_read_descriptor(int fd, const char *name, struct text *content, struct text *error)
+bool input_read_descriptor(int fd, const char *name, struct text *content, struct text *error)
 {
     enum { PIECE = 64 * 1024 };
     ssize_t got = 0;
-    while (content->len <= FILE_OCTETS_MAX) {
+    while (content->len <= INPUT_OCTETS_MAX) {
         got = read(fd, text_reserve(content, PIECE), PIECE);
         if (got < 0 && errno == EINTR)
             continue;
@@ -20,19 +20,19 @@ bool file_read_descriptor(int fd, const char *name, struct text *content, struct
     }
     if (got < 0)
         text_add_format(error, "cannot read %s: %s", name, strerror(errno));
-    else if (content->len > FILE_OCTETS_MAX)
+    else if (content->len > INPUT_OCTETS_MAX)
         text_add_format(error, "%s is larger than 1G", name);
-    return got >= 0 && content->len <= FILE_OCTETS_MAX;
+    return got >= 0 && content->len <= INPUT_OCTETS_MAX;
 }
 
-bool file_read(const char *name, struct text *content, struct text *error)
+bool input_read_file(const char *name, struct text *content, struct text *error)
 {
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         text_add_format(error, "cannot open %s: %s", name, strerror(errno));
         return false;
     }
-    bool ok = file_read_descriptor(fd, name, content, error);
+    bool ok = input_read_descriptor(fd, name, content, error);
     close(fd);
     return ok;
 }
@@ -56,7 +56,7 @@ void text_add_mailname(struct text *to)
 {
     struct text content = { 0 }, error = { 0 };
     slice name = { 0 };
-    if (access("/etc/mailname", R_OK) == 0 && file_read("/etc/mailname", &content, &error))
+    if (access("/etc/mailname", R_OK) == 0 && input_read_file("/etc/mailname", &content, &error))
         name = slice_trim_lines(text_slice(&content));
     if (domain_is_valid(name, true))
         text_add(to, name);
