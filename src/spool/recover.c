@@ -513,6 +513,9 @@ static bool on_tail_record(void *context, const struct scan_record *record)
     bool is_torn = s->last_sequence + 1 > s->durable && gap >= RECORD_NUMBER_OCTETS;
     if (is_torn && sequence > s->last_sequence + 1)
         s->error = write_number(s, RECORD_HOLE, record->bad_offset, gap, s->last_sequence + 1, sequence - 1);
+    /* a message whose content is torn was dropped: so that it is not taken for a damaged one later */
+    if (!s->error && !record->content_is_whole && sequence > s->durable)
+        s->error = write_number(s, RECORD_HOLE, record->offset, record->octets, sequence, sequence);
     if (sequence > s->durable && s->rewrite_from == 0)
         s->rewrite_from = record->offset;
     s->last_sequence = sequence;
