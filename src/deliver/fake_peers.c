@@ -444,7 +444,7 @@ void world_new(struct world *w, const char *script, const struct deliver_params 
     w->deliverer = deliverer_new(&doors);
     deliverer_set_schedule(w->deliverer, (struct delivery_schedule_door){ next_task, task_done, closed, w });
     struct deliver_params usual = {
-        .hostname = SLICE("us.test"), .connect_timeout_ms = SECONDS(2), .idle_ms = 30, .reply_timeout_ms = SECONDS(2)
+        .hostname = SLICE("us.test"), .connect_timeout_ms = SECONDS(20), .idle_ms = 30, .reply_timeout_ms = SECONDS(20)
     };
     deliverer_configure(w->deliverer, params ? params : &usual);
     w->destination = (struct destination){ .kind = DESTINATION_HOST, .key = SLICE("host:here"), .name = SLICE("here"),
@@ -479,7 +479,7 @@ static void too_late(void *context)
 void world_run(struct world *w)
 {
     struct timer guard = { 0 };
-    timer_set(w->loop, &guard, SECONDS(10), too_late, w);
+    timer_set(w->loop, &guard, SECONDS(40), too_late, w);
     open_connection(w);
     loop_run(w->loop);
     timer_clear(w->loop, &guard);

@@ -3,10 +3,10 @@
 #include "deliver/verdict.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 /*
  * mailbox_client - mail for our own mailboxes, and captured mail: a request to the mailbox process for each recipient of each
  * message, many without an answer at once, bounded by their number and by the octets that wait in the channel.
@@ -14,7 +14,7 @@
  * Final delivery puts Return-Path: on top (RFC 5321 §4.4), and Delivered-To:, X-Original-To: so that a reader sees which
  * address brought the message here.
  */
-enum { STORES_MAX = 512, FILES_MAX = 32, PENDING_MAX = 4 * 1024 * 1024, INLINE_MAX = 4 * 1024 * 1024, STORES_PER_TURN = 256 };
+enum { STORES_MAX = 512, FILES_MAX = 32, PENDING_MAX = 4 * 1024 * 1024, INLINE_MAX = 4 * 1024 * 1024, STORES_PER_TURN = 256, STORE_NAME_MAX = 64 };
 static const uint64_t WAIT_FOR_PROCESS_MS = 200, WAIT_FOR_PROCESS_MAX_MS = SECONDS(30);
 
 struct mailbox_client {
@@ -145,7 +145,6 @@ static bool attach(struct ipc_store *m, const struct spool_content *content)
 }
 
 /* The same at every attempt: a copy that is in the mailbox although we never heard so is recognized there. */
-enum { STORE_NAME_MAX = 64 };
 static slice name_copy(char name[STORE_NAME_MAX], const struct task *task, size_t i)
 {
     int len = snprintf(name, STORE_NAME_MAX, "%" PRIu64 ".I" MESSAGE_ID_FORMAT "R%" PRIu32,

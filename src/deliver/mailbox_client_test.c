@@ -45,7 +45,8 @@ static void die(void *context)
 static void on_store(void *context, const struct ipc_store *m)
 {
     (void)context;
-    text_add_format(&process.got, SLICE_FMT "@" SLICE_FMT "|" SLICE_FMT "|", SLICE_ARG(m->local_part), SLICE_ARG(m->domain), SLICE_ARG(m->head));
+    text_add_format(&process.got, SLICE_FMT "=" SLICE_FMT "@" SLICE_FMT "|" SLICE_FMT "|", SLICE_ARG(m->name), SLICE_ARG(m->local_part), SLICE_ARG(m->domain),
+                    SLICE_ARG(m->head));
     if (m->file >= 0)
         add_file(&process.got, m);
     else
@@ -109,6 +110,8 @@ static void assert_got(const char *wanted)
         fail_msg("wanted\n%s\ngot\n" SLICE_FMT, wanted, SLICE_ARG(got));
 }
 
+/* the same at each attempt: the process recognizes what it has */
+#define NAME(message, recipient) "0.I000000000000000" message "R" recipient "="
 #define HEAD(to) "|Return-Path: <me@us.test>\r\nDelivered-To: " to "\r\n|"
 
 static void each_recipient_gets_a_request(void **state)
@@ -123,8 +126,8 @@ static void each_recipient_gets_a_request(void **state)
     world_run(&w);
     world_assert_log(&w, "two", "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\n"
                                 "2.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got("a@there.test" HEAD("a@there.test") "one\r\n" "b@there.test" HEAD("b@there.test") "one\r\n"
-               "a@there.test|Return-Path: <me@us.test>\r\nDelivered-To: a@there.test\r\nX-Original-To: alias@there.test\r\n|two\r\n");
+    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "one\r\n" NAME("1", "1") "b@there.test" HEAD("b@there.test") "one\r\n"
+               NAME("2", "0") "a@there.test|Return-Path: <me@us.test>\r\nDelivered-To: a@there.test\r\nX-Original-To: alias@there.test\r\n|two\r\n");
     end(&w);
 }
 
@@ -139,7 +142,7 @@ static void captured(void **state)
     world_add_message(&w, 1, SLICE("x\r\n"));
     world_run(&w);
     world_assert_log(&w, "captured", "1.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got("outside@captured" HEAD("a@there.test") "x\r\n");
+    assert_got(NAME("1", "0") "outside@captured" HEAD("a@there.test") "x\r\n");
     end(&w);
 }
 
@@ -155,7 +158,7 @@ static void large_content_goes_as_a_file(void **state)
     m->message.content_octets = 7;
     world_run(&w);
     world_assert_log(&w, "large", "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got("a@there.test" HEAD("a@there.test") "large\r\n" "b@there.test" HEAD("b@there.test") "large\r\n");
+    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "large\r\n" NAME("1", "1") "b@there.test" HEAD("b@there.test") "large\r\n");
     end(&w);
 }
 
@@ -173,7 +176,7 @@ static void huge_content_from_memory(void **state)
     world_add_message(&w, 1, text_slice(&huge));
     world_run(&w);
     world_assert_log(&w, "huge", "1.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got("a@there.test" HEAD("a@there.test") "20971520");
+    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "20971520");
     end(&w);
     text_free(&huge);
 }
