@@ -170,22 +170,20 @@ static bool has_block(slice pem, const char *of)
     return false;
 }
 
+/* Files that could not be read, or hold nothing, have their mistake already. */
 static void check_tls(reader *r)
 {
     const struct config_tls *tls = &r->config->tls;
-    bool has_certificate = has_block(tls->certificate_pem, "CERTIFICATE");
-    if (tls->certificate_pem.len == 0 && tls->certificate.len == 0) {
-        if (tls->key_pem.len || tls->key.len)
-            reader_mistake(r, SECTION_TLS, 0, "certificate", "is missing: there is a key without a certificate");
-        return;
-    }
-    if (!has_certificate)
+    bool has_certificate = tls->certificate_pem.len || tls->certificate.len, has_key = tls->key_pem.len || tls->key.len;
+    if (!has_certificate && has_key)
+        reader_mistake(r, SECTION_TLS, 0, "certificate", "is missing: there is a key without a certificate");
+    else if (tls->certificate_pem.len && !has_block(tls->certificate_pem, "CERTIFICATE"))
         reader_mistake(r, SECTION_TLS, 0, "certificate",
                        "no certificate (-----BEGIN CERTIFICATE-----) is in this file");
-    else if (tls->key_pem.len ? !has_block(tls->key_pem, "PRIVATE KEY") : tls->key.len > 0)
-        reader_mistake(r, SECTION_TLS, 0, "key", "no private key (-----BEGIN PRIVATE KEY-----) is in this file");
-    else if (tls->key_pem.len == 0 && !has_block(tls->certificate_pem, "PRIVATE KEY"))
+    else if (tls->certificate_pem.len && !has_key && !has_block(tls->certificate_pem, "PRIVATE KEY"))
         reader_mistake(r, SECTION_TLS, 0, "key", "is missing, and the certificate's file holds no private key");
+    if (tls->key_pem.len && !has_block(tls->key_pem, "PRIVATE KEY"))
+        reader_mistake(r, SECTION_TLS, 0, "key", "no private key (-----BEGIN PRIVATE KEY-----) is in this file");
 }
 
 static void check_domains(reader *r, struct map *hosted)
@@ -314,7 +312,7 @@ static void check_route_security(reader *r, size_t i)
     if (route->ca_file.len && route->tls != TLS_VERIFIED && route->tls != TLS_IMPLICIT)
         reader_mistake(r, SECTION_ROUTES, i, "ca_file",
                        "has no effect: only tls verified and implicit check certificates");
-    else if ((route->ca_file.len || route->ca_pem.len) && !has_block(route->ca_pem, "CERTIFICATE"))
+    else if (route->ca_pem.len && !has_block(route->ca_pem, "CERTIFICATE"))
         reader_mistake(r, SECTION_ROUTES, i, "ca_file", "no certificate (-----BEGIN CERTIFICATE-----) is in this file");
 }
 

@@ -347,12 +347,16 @@ static void keep_content(struct reader *r, const struct target *t, const struct 
 {
     slice *to = option_content(t->option, t->item);
     struct text kept = { 0 };
-    if (slice_eq(t->option->name, SLICE("alias_file")))
-        text_add(&kept, content);
-    else
+    bool is_pem = !slice_eq(t->option->name, SLICE("alias_file"));
+    if (is_pem)
         text_add_pem_blocks(&kept, content);
-    if (!slice_is_utf8(text_slice(&kept)))
-        mistake_at_node(r, at, option_path(r, t->id, t->option->name), "the file is not UTF-8 text");
+    else
+        text_add(&kept, content);
+    const char *problem = !slice_is_utf8(text_slice(&kept)) ? "the file is not UTF-8 text"
+                          : is_pem && kept.len == 0 ? "nothing in PEM form (-----BEGIN ...-----) is in this file"
+                                                    : NULL;
+    if (problem)
+        mistake_at_node(r, at, option_path(r, t->id, t->option->name), problem);
     *to = arena_copy(&r->config->memory, text_slice(&kept));
     text_wipe_free(&kept);
 }
@@ -424,10 +428,10 @@ static void mistake_of_name(struct reader *r, enum section_id id, const struct n
     struct text why = { 0 };
     text_add_cstr(&why, "unknown option");
     text_add_nearest(&why, &nearest);
-    if (!nearest.best.len && elsewhere.len)
-        text_add_format(&why, "; there is one of that name in " SLICE_FMT, SLICE_ARG(elsewhere));
-    else if (!nearest.best.len && find_section(key->text))
+    if (!nearest.best.len && find_section(key->text))
         text_add_cstr(&why, "; a section of that name stands at the top of the file: indent it less");
+    else if (!nearest.best.len && elsewhere.len)
+        text_add_format(&why, "; there is one of that name in " SLICE_FMT, SLICE_ARG(elsewhere));
     struct text name = { 0 };
     text_add_quoted(&name, key->text);
     slice shown = slice_head(slice_tail(text_slice(&name), 1), name.len - 2);

@@ -146,12 +146,11 @@ const struct option *section_find_option(const struct section *section, slice na
 
 void *section_item(const struct section *section, struct config *config, size_t index)
 {
-    char *base = (char *)config + section->offset;
-    if (section->is_list) {
-        memcpy(&base, base, sizeof(base));
-        return base + index * section->item_octets;
-    }
-    return base;
+    char *place = (char *)config + section->offset, *items;
+    if (!section->is_list)
+        return place;
+    memcpy(&items, place, sizeof items);
+    return items + index * section->item_octets;
 }
 
 size_t section_count(const struct section *section, const struct config *config)
