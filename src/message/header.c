@@ -60,11 +60,17 @@ static void end_section(struct header_scan *s, uint64_t octets, bool has_empty_l
     s->has_empty_line = has_empty_line;
 }
 
-/* Only so much of a name is kept as tells it from all that we know; a longer one is none of those. */
-static void name_octet(struct header_scan *s, char octet)
+/* The octets of a name at the start of content; how many there were. Only so many are kept as tell the name from all that we
+ * know; a longer one is none of those. */
+static size_t take_name(struct header_scan *s, slice content)
 {
-    if (s->name_length < HEADER_NAME_SCANNED_MAX)
-        s->name[s->name_length++] = octet;
+    size_t length = 0;
+    while (length < content.len && is_name_octet(content.ptr[length]))
+        length++;
+    size_t kept = size_min(length, (size_t)(HEADER_NAME_SCANNED_MAX - s->name_length));
+    memcpy(s->name + s->name_length, content.ptr, kept);
+    s->name_length = (uint8_t)(s->name_length + kept);
+    return length;
 }
 
 /* One octet outside of a value. The caller counts it unless the section ended before it. */
@@ -80,7 +86,7 @@ static void take_octet(struct header_scan *s, char octet)
             s->state = VALUE;
         } else if (is_name_octet(octet)) {
             s->state = NAME;
-            name_octet(s, octet);
+            (void)take_name(s, slice_from(&octet, 1));
         } else {
             end_section(s, s->line_start, false);
         }
@@ -92,8 +98,6 @@ static void take_octet(struct header_scan *s, char octet)
             s->state = VALUE;
         } else if (octet == ' ' || octet == '\t') {
             s->state = NAME_SPACE; /* obs-optional: RFC 5322 §4.5.3 */
-        } else if (s->state == NAME && is_name_octet(octet)) {
-            name_octet(s, octet);
         } else {
             end_section(s, s->line_start, false);
         }
@@ -113,6 +117,12 @@ static void take_octet(struct header_scan *s, char octet)
 void header_scan_feed(struct header_scan *s, slice content)
 {
     while (content.len && !s->has_ended) {
+        if (s->state == NAME && is_name_octet(content.ptr[0])) {
+            size_t length = take_name(s, content);
+            s->octets += length;
+            content = slice_tail(content, length);
+            continue;
+        }
         if (s->state != VALUE) {
             take_octet(s, content.ptr[0]);
             if (!s->has_ended)
