@@ -21,7 +21,7 @@ void text_add_harmless(struct text *to, slice s)
         /* C0, DEL, and the C1 controls U+0080-009F, which some terminals obey too */
         bool is_control = first < 0x20 || first == 0x7f || (octets == 2 && first == 0xC2 && (unsigned char)s.ptr[1] < 0xA0);
         if (octets == 0 || is_control)
-            text_add_byte(to, '?');
+            text_add_byte(to, first == '\t' ? ' ' : '?');
         else
             text_add(to, slice_head(s, octets));
         s = slice_tail(s, size_max(octets, 1));
@@ -45,8 +45,14 @@ void print_styled(enum print_style style, slice s)
     text_add_harmless(&harmless, s);
     if (has_colour)
         text_add(&harmless, SLICE("\x1b[0m"));
-    fwrite(harmless.ptr, 1, harmless.len, stdout);
+    print_raw(text_slice(&harmless));
     text_free(&harmless);
+}
+
+void print_raw(slice s)
+{
+    if (s.len)
+        fwrite(s.ptr, 1, s.len, stdout);
 }
 
 slice json_text(const json_t *object, const char *field)

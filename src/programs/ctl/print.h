@@ -8,10 +8,11 @@
  */
 enum print_style { STYLE_PLAIN, STYLE_STRONG, STYLE_FAINT, STYLE_GOOD, STYLE_WARNING, STYLE_BAD };
 bool print_has_colour(void);
-/* Control characters become '?'; UTF-8 stays. */
+/* Control characters become '?', tabs spaces; UTF-8 stays. */
 void text_add_harmless(struct text *, slice);
 void print_styled(enum print_style, slice);
 void print_plain(slice); /* made harmless */
+void print_raw(slice);   /* our own words */
 
 /* Fields of an answer; absent or of another type: "" and 0 and false. */
 slice json_text(const json_t *, const char *field);

@@ -170,7 +170,7 @@ static void print_times(const json_t *item, uint64_t now_ms)
     text_add_when(&line, json_number(item, "arrived_ms"), now_ms);
     print_pair("arrived", text_slice(&line));
     text_clear(&line);
-    if (json_is_set(item, "held"))
+    if (slice_eq(json_text(item, "state"), SLICE("held")))
         text_add(&line, SLICE("held: not tried until `postrider queue release`"));
     else if (slice_eq(json_text(item, "state"), SLICE("active")))
         text_add(&line, SLICE("being tried now"));
@@ -185,10 +185,8 @@ static void print_recipient(const json_t *recipient, uint64_t now_ms)
     struct text line = { 0 };
     slice original = json_text(recipient, "original"), address = json_text(recipient, "remote_address"),
           tls = json_text(recipient, "tls");
-    text_add_format(&line, "\n  " SLICE_FMT, SLICE_ARG(json_text(recipient, "forward_path")));
     fputs("\n  ", stdout);
     print_styled(STYLE_STRONG, json_text(recipient, "forward_path"));
-    text_clear(&line);
     if (original.len)
         text_add_format(&line, "  (for " SLICE_FMT ")", SLICE_ARG(original));
     print_plain(text_slice(&line));
@@ -198,10 +196,12 @@ static void print_recipient(const json_t *recipient, uint64_t now_ms)
     print_styled(style_of(json_text(recipient, "state")), text_slice(&line));
     putchar('\n');
     text_clear(&line);
-    if (address.len)
-        text_add_format(&line, "      at " SLICE_FMT ", %s" SLICE_FMT "\n", SLICE_ARG(address), tls.len ? "" : "without TLS",
+    if (address.len) {
+        text_add_format(&line, "      at " SLICE_FMT ", %s" SLICE_FMT, SLICE_ARG(address), tls.len ? "" : "without TLS",
                         SLICE_ARG(tls));
-    fwrite(line.ptr, 1, line.len, stdout);
+        print_plain(text_slice(&line));
+        putchar('\n');
+    }
     text_free(&line);
 }
 

@@ -62,7 +62,7 @@ static void print_spool(const json_t *status)
     text_add_format(&line, " on disk (%llu segments), ", number(status, "segments"));
     text_add_size_short(&line, json_number(status, "memory_octets"));
     text_add(&line, SLICE(" in memory\n"));
-    fwrite(line.ptr, 1, line.len, stdout);
+    print_raw(text_slice(&line));
     if (!is_good)
         puts("              new mail is refused for now; the log of the server says why");
     text_free(&line);
