@@ -5,21 +5,22 @@
 /*
  * errand - one message: which of its recipients wait for what, and when to look at it again.
  */
-#define LOOK_AGAIN_MS MINUTES(1)
 
 struct errand *errand_new(struct schedule *s, struct spool_message *message)
 {
     size_t count = message->envelope->recipient_count;
-    struct errand *e = memory_new(sizeof(*e) + count);
+    struct errand *e = memory_new(sizeof(*e) + count * sizeof(e->recipients[0]));
     e->message = message;
     list_init(&e->jobs);
-    for (size_t i = 0; i < count; i++)
-        e->states[i] = message->recipients[i].is_final ? RECIPIENT_FINAL : RECIPIENT_WAITING;
-
     /* A message from the future (the clock was set back) is as old as this moment. */
-    uint64_t wall = schedule_wall_ms(s), arrived = message->envelope->arrived_ms;
+    uint64_t now = schedule_now_ms(s), wall = schedule_wall_ms(s), arrived = message->envelope->arrived_ms;
     uint64_t age = wall > arrived ? wall - arrived : 0;
-    e->born_ms = (int64_t)schedule_now_ms(s) - (int64_t)(age < DAYS(3650) ? age : DAYS(3650));
+    e->born_ms = (int64_t)now - (int64_t)(age < DAYS(3650) ? age : DAYS(3650));
+    for (size_t i = 0; i < count; i++) {
+        const struct spool_recipient *r = &message->recipients[i];
+        e->recipients[i].state = r->is_final ? RECIPIENT_FINAL : RECIPIENT_WAITING;
+        e->recipients[i].due_ms = now + retry_left_ms(r->next_attempt_ms, wall, s->config->retry.longest);
+    }
     list_append(&s->errands, &e->all);
     message->schedule = e;
     return e;
@@ -64,12 +65,6 @@ static void look_at(struct schedule *s, struct errand *e, uint64_t at)
 
 void errand_look_soon(struct schedule *s, struct errand *e) { look_at(s, e, schedule_now_ms(s)); }
 
-static uint64_t wait_left(const struct schedule *s, const struct errand *e, size_t recipient)
-{
-    uint64_t next = e->message->recipients[recipient].next_attempt_ms;
-    return next ? retry_left_ms(next, schedule_wall_ms(s), s->config->retry.longest) : 0;
-}
-
 static bool warning_is_wanted(const struct schedule *s, const struct errand *e)
 {
     return s->config->retry.delay_warning && !e->message->has_delay_warning;
@@ -86,21 +81,21 @@ static void plan(struct schedule *s, struct errand *e)
     bool is_waiting = false;
     for (size_t i = 0; i < e->message->envelope->recipient_count && !is_resting(s, e); i++) {
         uint64_t look = NEVER;
-        if (e->states[i] == RECIPIENT_WAITING)
-            look = now + wait_left(s, e, i);
-        else if (e->states[i] == RECIPIENT_QUEUED)
+        if (e->recipients[i].state == RECIPIENT_WAITING)
+            look = e->recipients[i].due_ms;
+        else if (e->recipients[i].state == RECIPIENT_QUEUED)
             look = moment(e, s->config->retry.queue_lifetime);
         else
             continue;
         is_waiting = true;
-        if (look <= now && e->states[i] == RECIPIENT_QUEUED)
-            look = now + LOOK_AGAIN_MS;
+        if (look <= now && e->recipients[i].state == RECIPIENT_QUEUED)
+            look = now + s->doors.again_ms;
         at = look < at ? look : at;
     }
     if (is_waiting && warning_is_wanted(s, e)) {
         uint64_t warn = moment(e, s->config->retry.delay_warning);
         if (warn <= now)
-            warn = now + LOOK_AGAIN_MS;
+            warn = now + s->doors.again_ms;
         at = warn < at ? warn : at;
     }
     if (at == NEVER)
@@ -156,8 +151,9 @@ static const struct outcome no_route = {
 static void start_due(struct schedule *s, struct errand *e)
 {
     struct notice *unroutable = NULL;
+    uint64_t now = schedule_now_ms(s);
     for (uint32_t i = 0; i < e->message->envelope->recipient_count; i++) {
-        if (e->states[i] != RECIPIENT_WAITING || wait_left(s, e, i))
+        if (e->recipients[i].state != RECIPIENT_WAITING || e->recipients[i].due_ms > now)
             continue;
         struct destination destination = { 0 };
         arena_reset(&s->scratch);
@@ -185,7 +181,7 @@ void errand_go_on(struct schedule *s, struct errand *e)
 void errand_undo_job(struct errand *e, struct job *job)
 {
     for (uint32_t i = 0; i < job->count; i++)
-        e->states[job->recipients[i]] = RECIPIENT_WAITING;
+        e->recipients[job->recipients[i]].state = RECIPIENT_WAITING;
     job_unlink(job);
     memory_free(job);
 }
@@ -199,7 +195,7 @@ void errand_undo_jobs(struct errand *e)
 bool errand_remove_waiting(struct schedule *s, struct errand *e, slice by)
 {
     for (uint32_t i = 0, count = (uint32_t)e->message->envelope->recipient_count; i < count; i++)
-        if (e->states[i] == RECIPIENT_WAITING && settle_removed(s, e, i, by))
+        if (e->recipients[i].state == RECIPIENT_WAITING && settle_removed(s, e, i, by))
             return true;
     return false;
 }
@@ -257,7 +253,7 @@ static void warn(struct schedule *s, struct errand *e)
         return;
     struct notice *notice = notice_new(s, e, NOTICE_DELAYED, (slice){ 0 });
     for (uint32_t i = 0; i < e->message->envelope->recipient_count; i++) {
-        if (e->states[i] == RECIPIENT_WAITING) {
+        if (e->recipients[i].state == RECIPIENT_WAITING) {
             struct outcome outcome = why_waiting(e, i, NULL);
             notice_add(notice, i, &outcome);
         }

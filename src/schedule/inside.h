@@ -29,8 +29,9 @@ enum {
     NOTICES_WAITING_MAX = 1000, /* past it nothing more is expired or failed in bulk until some are made */
     SLICE = 256,                /* messages dealt with in one turn when there are many */
 };
-#define NOTICE_AGAIN_MS MINUTES(1)
-#define NEVER           UINT64_MAX
+#define AGAIN_MS                                                                                                       \
+    MINUTES(1) /* until a report is asked for again, and what seemed about to be tried is looked at again */
+#define NEVER UINT64_MAX
 
 enum recipient_state {
     RECIPIENT_WAITING,   /* for its next attempt */
@@ -40,17 +41,21 @@ enum recipient_state {
     RECIPIENT_FINAL,
 };
 
+struct errand_recipient {
+    uint64_t due_ms; /* monotonic: its next attempt; the journal's wall clock time counts only after a restart */
+    uint8_t state;   /* enum recipient_state */
+};
 /* A message. */
 struct errand {
     struct heap_node due; /* when to look at it again */
     struct list all;
     struct spool_message *message;
     struct list jobs;
-    int64_t born_ms;  /* acceptance on the monotonic clock: may be before its start */
-    uint32_t active;  /* tasks */
-    bool is_removed;  /* by an operator, while a task or notice was under way */
-    bool is_overdue;  /* a warning was due at the last look, but it seemed about to be tried */
-    uint8_t states[]; /* enum recipient_state of each recipient */
+    int64_t born_ms; /* acceptance on the monotonic clock: may be before its start */
+    uint32_t active; /* tasks */
+    bool is_removed; /* by an operator, while a task or notice was under way */
+    bool is_overdue; /* a warning was due at the last look, but it seemed about to be tried */
+    struct errand_recipient recipients[];
 };
 
 enum lane { LANE_FRESH, LANE_RETRIED, LANES };

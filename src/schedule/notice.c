@@ -35,7 +35,7 @@ void notice_add(struct notice *n, uint32_t recipient, const struct outcome *outc
     n->recipients[n->count] = recipient;
     outcome_copy(&n->memory, &n->outcomes[n->count], outcome);
     n->count++;
-    n->errand->states[recipient] = RECIPIENT_REPORTING;
+    n->errand->recipients[recipient].state = RECIPIENT_REPORTING;
 }
 
 /* True: the message is gone. */
@@ -58,7 +58,7 @@ static bool finish_relayed(struct notice *n)
 static void wait_again(struct notice *n)
 {
     for (size_t i = 0; i < n->count; i++)
-        n->errand->states[n->recipients[i]] = RECIPIENT_WAITING;
+        n->errand->recipients[n->recipients[i]].state = RECIPIENT_WAITING;
 }
 
 static void notice_finish(struct notice *n, bool ok)
@@ -99,7 +99,7 @@ static void notice_done(void *notice, bool ok)
     if (ok || n->kind != NOTICE_FAILED)
         notice_finish(n, ok);
     else
-        timer_set(s->doors.loop, &n->again, NOTICE_AGAIN_MS, notice_again, n);
+        timer_set(s->doors.loop, &n->again, s->doors.again_ms, notice_again, n);
     notices_start(s);
     schedule_ended_something(s);
 }

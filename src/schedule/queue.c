@@ -103,7 +103,7 @@ void job_enqueue(struct job *job, bool in_front)
 {
     struct queue *q = job->queue;
     for (uint32_t i = 0; i < job->count; i++)
-        job->errand->states[job->recipients[i]] = RECIPIENT_QUEUED;
+        job->errand->recipients[job->recipients[i]].state = RECIPIENT_QUEUED;
     list_append(&job->errand->jobs, &job->siblings);
     if (in_front)
         list_prepend(&q->lanes[job->lane], &job->queued);
@@ -247,7 +247,7 @@ struct task *queue_next_task(void *schedule, void *queue)
     task->recipient_count = job->count;
     for (uint32_t i = 0; i < job->count; i++) {
         task->recipients[i].index = job->recipients[i];
-        job->errand->states[job->recipients[i]] = RECIPIENT_ACTIVE;
+        job->errand->recipients[job->recipients[i]].state = RECIPIENT_ACTIVE;
     }
     job->errand->active++;
     q->active++;

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/memory.h"
 #include "schedule/inside.h"
 
@@ -12,6 +13,8 @@ struct schedule *schedule_new(const struct schedule_doors *doors)
 {
     struct schedule *s = MEMORY_NEW(struct schedule);
     s->doors = *doors;
+    if (!s->doors.again_ms)
+        s->doors.again_ms = AGAIN_MS;
     list_init(&s->errands);
     list_init(&s->kicked);
     list_init(&s->hungry);
@@ -98,6 +101,8 @@ void schedule_retry(struct schedule *s, struct spool_message *message)
 {
     struct errand *e = message->schedule;
     spool_set_next_attempt(s->doors.spool, message, 0);
+    for (size_t i = 0; i < message->envelope->recipient_count; i++)
+        e->recipients[i].due_ms = 0;
     errand_go_on(s, e);
     LIST_EACH(&e->jobs, node)
         queue_forgive(LIST_ITEM(node, struct job, siblings)->queue);
@@ -174,7 +179,7 @@ uint64_t schedule_next_attempt_ms(const struct schedule *s, const struct spool_m
     if (!e || e->active || message->held || schedule_is_held(s))
         return 0;
     for (size_t i = 0; i < message->envelope->recipient_count; i++)
-        if (e->states[i] == RECIPIENT_WAITING && message->recipients[i].next_attempt_ms < next)
+        if (e->recipients[i].state == RECIPIENT_WAITING && message->recipients[i].next_attempt_ms < next)
             next = message->recipients[i].next_attempt_ms;
     LIST_EACH(&e->jobs, node) {
         const struct queue *q = LIST_ITEM(node, struct job, siblings)->queue;

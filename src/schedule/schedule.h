@@ -23,7 +23,9 @@ struct schedule_doors {
                    const struct outcome *outcomes, size_t count, uint64_t give_up_ms,
                    void (*done)(void *context, bool ok), void *context);
     void *reports;
-    uint64_t (*wall_ms)(void); /* NULL: the loop's wall clock; tests set it back and forth */
+    /* For tests: */
+    uint64_t (*wall_ms)(void); /* NULL: the loop's wall clock */
+    uint64_t again_ms;         /* until a report is asked for again; 0: a minute */
 };
 struct schedule *schedule_new(const struct schedule_doors *);
 void schedule_configure(struct schedule *, struct config *, struct directory *); /* both held */

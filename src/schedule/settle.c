@@ -78,7 +78,7 @@ bool settle_final(struct schedule *s, struct errand *e, uint32_t recipient, cons
         for (size_t i = 0; i < count; i++)
             failed += i != recipient && m->recipients[i].last.action == ACTION_FAILED;
 
-    e->states[recipient] = RECIPIENT_FINAL;
+    e->recipients[recipient].state = RECIPIENT_FINAL;
     if (!spool_record(s->doors.spool, m, recipient, outcome, 0))
         return false;
     tell_finished(s, id, count - failed, failed, age_ms(s, e));
@@ -205,14 +205,15 @@ static void settle_delay(struct settling *w, struct task_recipient *r)
     }
     uint64_t wait = errand_wait_ms(s, e, e->message->recipients[r->index].attempts + 1);
     settle_deferred(s, e, r->index, &r->outcome, schedule_wall_ms(s) + wait, w->queue);
-    e->states[r->index] = RECIPIENT_WAITING;
+    e->recipients[r->index].due_ms = schedule_now_ms(s) + wait;
+    e->recipients[r->index].state = RECIPIENT_WAITING;
 }
 
 /* Untried, so not an attempt: back to where it was taken from. */
 static void settle_put_back(struct settling *w, const struct task_recipient *r)
 {
     struct errand *e = w->errand;
-    e->states[r->index] = RECIPIENT_WAITING;
+    e->recipients[r->index].state = RECIPIENT_WAITING;
     if (e->message->held || !w->queue->is_known)
         return;
     if (!w->put_back)
@@ -229,7 +230,7 @@ static bool settle_recipient(struct settling *w, struct task_recipient *r)
     if (action != ACTION_FAILED && outcome_is_final(action))
         return settle_success(w, r);
     if (w->errand->is_removed) /* nothing that failed is tried or told any more */
-        w->errand->states[r->index] = RECIPIENT_WAITING;
+        w->errand->recipients[r->index].state = RECIPIENT_WAITING;
     else if (action == ACTION_FAILED)
         settle_fail(w, r);
     else if (action == ACTION_DELAYED)
