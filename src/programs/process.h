@@ -10,7 +10,10 @@
  * a folder above DIR may be closed to its user), descriptor 3 is its channel to the supervisor, stderr is the
  * readable log. It confines itself, then obeys: configure, peer, listen, begin; it answers ready or failed.
  */
-enum { PROCESS_CHANNEL_FD = 3 };
+enum {
+    PROCESS_CHANNEL_FD = 3,
+    PROCESS_LOCK_FD = 4, /* held, not used: DIR stays locked until the last process has ended */
+};
 
 /* Folders below DIR and who owns them. */
 #define FOLDER_SPOOL "spool"       /* mta: one journal a loop, spool/0, spool/1... */

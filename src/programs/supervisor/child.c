@@ -36,7 +36,7 @@ static void choose_environment(char *environment[ENVIRONMENT_MAX])
 }
 
 /* Between fork and exec: only calls that are safe there; a failure is told by the exit code and one line. */
-NORETURN static void become_child(const struct child *child, int program, int channel, bool drops_user)
+NORETURN static void become_child(const struct child *child, const struct child_program *program, int channel)
 {
     char *arguments[] = { "postrider", "--process", (char *)(uintptr_t)child->role, NULL };
     char *environment[ENVIRONMENT_MAX];
@@ -47,22 +47,24 @@ NORETURN static void become_child(const struct child *child, int program, int ch
     signal(SIGINT, SIG_IGN); /* Ctrl-C reaches the whole group; the supervisor alone decides */
     int null = open("/dev/null", O_RDWR);
     bool ok = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
-    if (channel == PROCESS_CHANNEL_FD)
-        ok = ok && fcntl(channel, F_SETFD, 0) == 0;
-    else
-        ok = ok && dup2(channel, PROCESS_CHANNEL_FD) >= 0;
-    if (drops_user)
+    /* out of the way of the numbers they get first */
+    channel = fcntl(channel, F_DUPFD_CLOEXEC, PROCESS_LOCK_FD + 1);
+    int lock = fcntl(program->lock, F_DUPFD_CLOEXEC, PROCESS_LOCK_FD + 1);
+    int binary = fcntl(program->program, F_DUPFD_CLOEXEC, PROCESS_LOCK_FD + 1);
+    ok = ok && channel >= 0 && lock >= 0 && binary >= 0;
+    ok = ok && dup2(channel, PROCESS_CHANNEL_FD) >= 0 && dup2(lock, PROCESS_LOCK_FD) >= 0;
+    if (program->drops_user)
         ok = ok && setgroups(0, NULL) == 0 && setresgid(child->owner.gid, child->owner.gid, child->owner.gid) == 0 &&
              setresuid(child->owner.uid, child->owner.uid, child->owner.uid) == 0;
     ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     if (ok)
-        fexecve(program, arguments, environment);
+        fexecve(binary, arguments, environment);
     dprintf(STDERR_FILENO, "postrider: cannot start the %s process: %s\n", child->role, strerror(errno));
     _exit(127);
 }
 
-bool child_start(struct child *child, int program, bool drops_user, struct loop *loop, const struct ipc_handlers *handlers,
-                 struct text *error)
+bool child_start(struct child *child, const struct child_program *program, struct loop *loop,
+                 const struct ipc_handlers *handlers, struct text *error)
 {
     int pair[2];
     if (!ipc_pair(pair)) {
@@ -71,7 +73,7 @@ bool child_start(struct child *child, int program, bool drops_user, struct loop 
     }
     pid_t pid = fork();
     if (pid == 0)
-        become_child(child, program, pair[1], drops_user);
+        become_child(child, program, pair[1]);
     close(pair[1]);
     if (pid < 0) {
         text_add_format(error, "cannot start the %s process: %s", child->role, strerror(errno));

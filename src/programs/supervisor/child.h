@@ -19,6 +19,11 @@ struct child {
 };
 /* Opens the running binary once, so that children are the same program even after an upgrade replaced the file. */
 MUST_CHECK bool child_open_program(int *program, struct text *error);
+struct child_program {
+    int program; /* child_open_program's */
+    int lock;    /* folders_lock's: the child holds it too */
+    bool drops_user;
+};
 /* Starts it; false and *error when the machine refuses. */
-MUST_CHECK bool child_start(struct child *, int program, bool drops_user, struct loop *, const struct ipc_handlers *,
+MUST_CHECK bool child_start(struct child *, const struct child_program *, struct loop *, const struct ipc_handlers *,
                             struct text *error);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,27 +127,49 @@ bool folders_prepare(const char *dir, const struct owners *owners, struct text *
     return true;
 }
 
-bool folders_lock(struct text *error)
+enum { LEFT_CHILDREN_WAIT_MS = 15000, LOCK_POLL_MS = 20 };
+
+static pid_t lock_owner(int lock)
 {
-    /* The descriptor is kept for the life of the process on purpose: the kernel gives the lock back at its end. */
-    int fd = open(FOLDER_RUN "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    char owner[32];
+    uint64_t pid = 0;
+    ssize_t len = pread(lock, owner, sizeof owner, 0);
+    bool ok = len > 0 && parse_u64(slice_trim_lines(slice_from(owner, (size_t)len)), &pid) && pid <= INT32_MAX;
+    return ok ? (pid_t)pid : 0;
+}
+
+/* A supervisor that was killed leaves children that end by themselves, and hold the lock until then. */
+static bool take_lock(int lock)
+{
+    for (unsigned waited_ms = 0; flock(lock, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_POLL_MS) {
+        pid_t owner = lock_owner(lock);
+        bool owner_is_gone = owner && kill(owner, 0) != 0 && errno == ESRCH;
+        if (!owner_is_gone || waited_ms >= LEFT_CHILDREN_WAIT_MS)
+            return false;
+        if (waited_ms == 1000)
+            fputs("postrider: waiting for the processes of a server that was killed to end\n", stderr);
+        usleep(LOCK_POLL_MS * 1000);
+    }
+    return true;
+}
+
+bool folders_lock(int *lock, struct text *error)
+{
+    *lock = open(FOLDER_RUN "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*lock < 0) {
         text_add_format(error, "cannot open " FOLDER_RUN "/lock: %s", strerror(errno));
         return false;
     }
-    char owner[32] = "";
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t len = pread(fd, owner, sizeof owner - 1, 0);
-        slice pid = slice_trim_lines(slice_from(owner, len > 0 ? (size_t)len : 0));
-        text_add_format(error, "another Postrider serves this folder already (process " SLICE_FMT
-                               "); stop it first, or give this one another dir", SLICE_ARG(pid));
-        close(fd);
+    if (!take_lock(*lock)) {
+        text_add_format(error,
+                        "another Postrider serves this folder already (process %d); stop it first, or give this one "
+                        "another dir", (int)lock_owner(*lock));
         return false;
     }
+    char owner[32];
     int len = snprintf(owner, sizeof owner, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)len, 0) != len) {
+    if (ftruncate(*lock, 0) != 0 || pwrite(*lock, owner, (size_t)len, 0) != len) {
         text_add_format(error, "cannot write " FOLDER_RUN "/lock: %s", strerror(errno));
-        close(fd);
         return false;
     }
     return true;

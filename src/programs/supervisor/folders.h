@@ -16,5 +16,6 @@ struct owners {
 MUST_CHECK bool owners_find(struct owners *, const struct config *, bool users_are_optional, struct text *error);
 /* Makes DIR and its folders where missing and makes DIR the working folder. */
 MUST_CHECK bool folders_prepare(const char *dir, const struct owners *, struct text *error);
-/* Only one supervisor serves a DIR: holds DIR/run/lock until the process ends. */
-MUST_CHECK bool folders_lock(struct text *error);
+/* Only one server works in a DIR: *lock is held on DIR/run/lock until the last process that has it ends, children
+ * included; those of a supervisor that was killed are waited for (15 s). */
+MUST_CHECK bool folders_lock(int *lock, struct text *error);

@@ -46,7 +46,7 @@ struct supervisor {
     struct owners owners;
     struct bound_sockets sockets;
     unsigned loops;
-    int program;
+    struct child_program program;
     struct child children[CHILDREN];
     bool was_ready, is_stopping;
     int exit_code;
@@ -218,7 +218,7 @@ static const struct ipc_handlers handlers = { .ready = on_ready, .failed = on_fa
 static bool start_child(struct supervisor *s, unsigned which, struct text *error)
 {
     struct child *child = &s->children[which];
-    if (!child_start(child, s->program, s->owners.are_separate, s->loop, &handlers, error))
+    if (!child_start(child, &s->program, s->loop, &handlers, error))
         return false;
     send_config(s, which);
     send_sockets(s, which);
@@ -444,11 +444,12 @@ static bool prepare(struct supervisor *s, struct text *error)
     bool ok = folders_prepare(dir, &s->owners, error);
     memory_free(dir);
     s->loops = count_loops(s->config);
-    return ok && folders_lock(error) && certificate_provide(s->config, error) &&
+    s->program.drops_user = s->owners.are_separate;
+    return ok && folders_lock(&s->program.lock, error) && certificate_provide(s->config, error) &&
            listeners_open(&s->sockets, s->config, s->loops, error) &&
            listeners_open_unix(&s->sockets, "control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
            listeners_open_unix(&s->sockets, "accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
-           child_open_program(&s->program, error) &&
+           child_open_program(&s->program.program, error) &&
            (s->log = process_open_log("", "supervisor", s->config, error)) != NULL;
 }
 
@@ -498,7 +499,7 @@ static int read_first_config(struct supervisor *s)
 
 int supervisor_run(const struct supervisor_params *params)
 {
-    struct supervisor s = { .params = params, .program = -1 };
+    struct supervisor s = { .params = params, .program = { .program = -1, .lock = -1 } };
     struct text error = { 0 };
     if (params->config_file && !(s.config_file = realpath(params->config_file, NULL))) {
         say("cannot read the configuration %s: %s", params->config_file, strerror(errno));
@@ -517,8 +518,10 @@ int supervisor_run(const struct supervisor_params *params)
         config_release(s.config);
     }
     listeners_close(&s.sockets);
-    if (s.program >= 0)
-        close(s.program);
+    if (s.program.program >= 0)
+        close(s.program.program);
+    if (s.program.lock >= 0)
+        close(s.program.lock);
     free(s.config_file);
     text_free(&error);
     return s.exit_code;
