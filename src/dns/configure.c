@@ -9,7 +9,7 @@
  */
 static const char resolv_conf[] = "/etc/resolv.conf";
 static const char root_key[] = "/usr/share/dns/root.key"; /* package dns-root-data */
-enum { FILE_MAX = 64 * 1024, SERVERS_MAX = 3 };           /* as many as resolv.conf(5) has */
+enum { FILE_MAX = 64 * 1024 };
 
 /* The presets of the library are for a program that asks now and then. */
 static const char settings[] = "server:\n"
@@ -77,6 +77,41 @@ static bool read_small_file(const char *path, struct text *to)
     return got > 0;
 }
 
+/* The name servers of resolv.conf. A line that cannot be used is passed over, as libc does. */
+static void find_system_servers(struct dns_setup *setup)
+{
+    struct text file = { 0 };
+    (void)read_small_file(resolv_conf, &file);
+    slice rest = text_slice(&file), line;
+    while (setup->server_count < SERVERS_MAX && slice_next_line(&rest, &line)) {
+        static const slice keyword = LIT("nameserver");
+        line = slice_trim(line);
+        slice value = slice_tail(line, keyword.len), address = slice_trim(value);
+        if (slice_starts_with(line, keyword) && address.len < value.len &&
+            address_parse(address, &setup->servers[setup->server_count]))
+            setup->server_count++;
+    }
+    text_free(&file);
+}
+
+bool dns_setup_from(const struct dns_params *params, struct dns_setup *setup, struct text *error)
+{
+    *setup = (struct dns_setup){ 0 };
+    if (!params->server) {
+        find_system_servers(setup);
+        setup->has_anchor = true;
+        return true;
+    }
+    slice server = slice_from_cstr(params->server);
+    bool ok = address_parse_with_port(server, &setup->servers[0]) || address_parse(server, &setup->servers[0]);
+    if (!ok)
+        text_add_format(error, "DNS server \"%s\": an address with or without port is expected, like 127.0.0.1:5353",
+                        params->server);
+    setup->server_count = 1;
+    setup->asks_everything = true;
+    return ok;
+}
+
 static bool add_server(struct ub_ctx *context, const struct address *address, struct text *error)
 {
     struct text name = { 0 };
@@ -86,27 +121,6 @@ static bool add_server(struct ub_ctx *context, const struct address *address, st
     bool ok = !failed(ub_ctx_set_fwd(context, text_cstr(&name)), text_cstr(&name), error);
     text_free(&name);
     return ok;
-}
-
-static bool parse_server(slice text, struct address *address)
-{
-    return address_parse_with_port(text, address) || address_parse(text, address);
-}
-
-/* The name servers of resolv.conf; returns their number. A line that cannot be used is passed over, as libc does. */
-static size_t system_servers(struct address servers[SERVERS_MAX])
-{
-    struct text file = { 0 };
-    size_t count = 0;
-    (void)read_small_file(resolv_conf, &file);
-    slice rest = text_slice(&file), line, word;
-    while (count < SERVERS_MAX && slice_next_line(&rest, &line)) {
-        slice value = slice_cut(slice_trim(line), ' ', &word, NULL);
-        if (slice_eq(word, SLICE("nameserver")) && address_parse(slice_trim(value), &servers[count]))
-            count++;
-    }
-    text_free(&file);
-    return count;
 }
 
 static void add_root_anchor(struct ub_ctx *context)
@@ -126,33 +140,20 @@ static void add_root_anchor(struct ub_ctx *context)
     text_free(&file);
 }
 
-static bool configure(struct ub_ctx *context, const struct dns_params *params, struct text *error)
+static bool configure(struct ub_ctx *context, const struct dns_setup *setup, struct text *error)
 {
-    struct address servers[SERVERS_MAX];
     struct text text = { 0 };
-    size_t count;
     (void)ub_ctx_debugout(context, NULL); /* stderr is ours */
-    if (params->server) {
-        count = 1;
-        if (!parse_server(slice_from_cstr(params->server), &servers[0])) {
-            text_add_format(error,
-                            "DNS server \"%s\": an address with or without port is expected, like 127.0.0.1:5353",
-                            params->server);
-            return false;
-        }
-    } else {
-        count = system_servers(servers);
-    }
     text_add_cstr(&text, settings);
-    if (count)
+    if (setup->server_count)
         text_add_cstr(&text, servers_may_be_local);
-    if (params->server)
+    if (setup->asks_everything)
         text_add_cstr(&text, ask_the_server);
     bool ok = apply_settings(context, text_slice(&text), error);
     text_free(&text);
-    for (size_t i = 0; ok && i < count; i++)
-        ok = add_server(context, &servers[i], error);
-    if (!params->server)
+    for (size_t i = 0; ok && i < setup->server_count; i++)
+        ok = add_server(context, &setup->servers[i], error);
+    if (setup->has_anchor)
         add_root_anchor(context);
     /* a thread, not a child process */
     ok = ok && !failed(ub_ctx_async(context, 1), "no thread", error);
@@ -160,14 +161,14 @@ static bool configure(struct ub_ctx *context, const struct dns_params *params, s
     return ok && !failed(ub_ctx_zone_remove(context, "resolver-is-ready.invalid."), "it does not start", error);
 }
 
-struct ub_ctx *dns_configure(const struct dns_params *params, struct text *error)
+struct ub_ctx *dns_configure(const struct dns_setup *setup, struct text *error)
 {
     struct ub_ctx *context = ub_ctx_create();
     if (!context) {
         text_add_cstr(error, "DNS resolver: no memory");
         return NULL;
     }
-    if (configure(context, params, error))
+    if (configure(context, setup, error))
         return context;
     ub_ctx_delete(context);
     return NULL;

@@ -16,6 +16,9 @@ struct dns_params {
 /* The loop owns the resolver's descriptor; other loops may ask too. */
 MUST_CHECK struct dns *dns_new(struct loop *, const struct dns_params *, struct text *error);
 void dns_free(struct dns *);
+/* An answer was secure at least once. Behind a forwarder that passes no signatures on none ever is: such answers are used
+ * all the same, as not secure. Ask on the owning loop. */
+bool dns_validates(const struct dns *);
 
 enum dns_result {
     DNS_OK,

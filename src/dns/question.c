@@ -109,7 +109,7 @@ static enum dns_result judge(struct dns_question *q, const struct query *query)
         return DNS_OK;
     if (r->nxdomain || r->rcode == RCODE_NXDOMAIN)
         return DNS_NO_NAME;
-    if (r->rcode == 0)
+    if (r->rcode == RCODE_NOERROR)
         return DNS_NO_DATA;
     const char *what = r->rcode == RCODE_SERVFAIL  ? "its name servers failed or did not answer (SERVFAIL)"
                        : r->rcode == RCODE_REFUSED ? "the name server refused to answer (REFUSED)"
