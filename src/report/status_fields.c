@@ -41,7 +41,8 @@ static uint32_t decode_character(slice s, size_t *length)
 static void add_utf8_address(struct text *to, slice mailbox)
 {
     text_add(to, SLICE("utf-8; "));
-    while (mailbox.len) {
+    size_t start = to->len;
+    while (mailbox.len && to->len - start < REPORT_TEXT_MAX) {
         size_t length;
         uint32_t character = decode_character(mailbox, &length);
         if (character > 0x20 && character < 0x7f && character != '\\' && character != '+' && character != '=')
