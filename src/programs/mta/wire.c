@@ -175,6 +175,7 @@ bool stages_open(struct stages *stages, const struct stages_params *params, stru
     stages->snapshot = snapshot_hold(params->snapshot);
     if (!open_spool(stages, error))
         return false;
+    spool_watch_start(&stages->spool_watch, stages->loop, stages->spool, stages->events);
     wire(stages, params->loop_count, params->dns);
     stages_configure(stages, params->snapshot);
     set_own_addresses(stages);
@@ -228,6 +229,7 @@ void stages_stop(struct stages *stages, bool at_once, loop_function *stopped, vo
 void stages_close(struct stages *stages)
 {
     timer_clear(stages->loop, &stages->flush_timer);
+    spool_watch_stop(&stages->spool_watch);
     deliverer_free(stages->deliverer);
     schedule_free(stages->schedule);
     spool_close(stages->spool);

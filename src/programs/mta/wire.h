@@ -6,6 +6,7 @@
 #include "event/event.h"
 #include "programs/mta/keyring_client.h"
 #include "programs/mta/reports.h"
+#include "programs/mta/spool_watch.h"
 #include "receive/receive.h"
 #include "schedule/schedule.h"
 #include "spool/spool.h"
@@ -30,6 +31,7 @@ struct stages {
     struct snapshot snapshot;
     struct event_log *events;
     struct spool *spool;
+    struct spool_watch spool_watch;
     struct receiver *receiver;
     struct schedule *schedule;
     struct deliverer *deliverer;
