@@ -524,6 +524,7 @@ void spool_break(struct spool *spool, const char *what, int error)
         return;
     spool->is_broken = true;
     text_add_format(&spool->trouble, "%s: %s", what, strerror(error));
+    spool_look_at_state(spool);
 }
 
 static void finish_message(struct spool *spool, struct pending *p)

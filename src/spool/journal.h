@@ -150,6 +150,10 @@ struct spool {
 
     unsigned moves;          /* of compaction, not durable yet */
 
+    enum spool_result told;  /* the state that state_changed heard of last */
+    void (*state_changed)(void *context, enum spool_result state, slice text);
+    void *state_context;
+    struct timer state_timer;
     uint64_t room_checked_ms, free_octets;
     bool room_is_known;
     uint64_t groups, syncs;
@@ -181,6 +185,9 @@ void groups_finish_flying(struct spool *); /* takes over what the lanes are done
 void groups_drain(struct spool *);         /* blocks: writes and syncs all there is */
 void groups_free(struct spool *);
 void spool_break(struct spool *, const char *what, int error);
+
+/* spool.c */
+void spool_look_at_state(struct spool *); /* something changed: tell of it soon */
 
 /* segment.c */
 struct segment *segment_new(uint64_t number, uint64_t salt, uint64_t octets, int fd);

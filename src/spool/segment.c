@@ -242,6 +242,7 @@ static void give_up_prepare(struct spool *spool, struct prepare *p)
             spool->spares[spool->spare_count++] = number;
     }
     spool->allocation_failed = true;
+    spool_look_at_state(spool);
     timer_set(spool->loop, &spool->allocation_timer, RETRY_ALLOCATION_MS, on_retry_allocation, spool);
     groups_start(spool);
 }

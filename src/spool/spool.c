@@ -141,7 +141,7 @@ void spool_close(struct spool *spool)
     spool_jobs_abandon(spool);
     groups_drain(spool);
     struct timer *timers[] = { &spool->allocation_timer, &spool->write_timer, &spool->start_timer, &spool->sync_timer,
-                               &spool->trim_timer };
+                               &spool->trim_timer, &spool->state_timer };
     for (size_t i = 0; i < COUNT(timers); i++)
         timer_clear(spool->loop, timers[i]);
     free_spool(spool);
@@ -193,20 +193,74 @@ static void look_at_disk(struct spool *spool)
     spool->room_is_known = true;
 }
 
-enum spool_result spool_has_room(struct spool *spool, uint64_t octets)
+static enum spool_result disk_state(struct spool *spool, uint64_t octets)
 {
-    assert(loop_is_current(spool->loop));
+    uint64_t wanted;
     if (spool->is_broken)
         return SPOOL_BROKEN;
     look_at_disk(spool);
-    uint64_t wanted;
     if (ADD_OVERFLOWS(spool->params.reserve_octets, octets, &wanted) || spool->free_octets < wanted)
         return SPOOL_FULL;
-    if (spool->allocation_failed && !spool->next)
-        return SPOOL_FULL;
+    return spool->allocation_failed && !spool->next ? SPOOL_FULL : SPOOL_OK;
+}
+
+enum spool_result spool_has_room(struct spool *spool, uint64_t octets)
+{
+    assert(loop_is_current(spool->loop));
+    if (disk_state(spool, 0) != spool->told)
+        spool_look_at_state(spool);
+    enum spool_result result = disk_state(spool, octets);
     /* what can be dropped does not count: it makes way */
-    uint64_t used = spool->memory_octets - spool->resident_octets;
-    return used < spool->params.memory_octets ? SPOOL_OK : SPOOL_FULL;
+    bool memory_is_short = spool->memory_octets - spool->resident_octets >= spool->params.memory_octets;
+    return result == SPOOL_OK && memory_is_short ? SPOOL_FULL : result;
+}
+
+static void describe_state(struct spool *spool, struct text *to)
+{
+    if (spool->told == SPOOL_BROKEN) {
+        text_add(to, text_slice(&spool->trouble));
+    } else if (spool->told == SPOOL_FULL) {
+        text_add_size(to, spool->free_octets);
+        text_add_format(to, " free on the disk of %s, of which ", spool->dir);
+        text_add_size(to, spool->params.reserve_octets);
+        text_add_cstr(to, " are to stay free");
+        if (spool->allocation_failed)
+            text_add_cstr(to, "; a journal segment of ");
+        if (spool->allocation_failed)
+            text_add_size(to, spool->params.segment_octets);
+        if (spool->allocation_failed)
+            text_add_cstr(to, " does not fit");
+    }
+}
+
+static void on_state_due(void *context)
+{
+    struct spool *spool = context;
+    enum spool_result state = disk_state(spool, 0);
+    if (state == SPOOL_FULL)
+        timer_set(spool->loop, &spool->state_timer, ROOM_CHECK_MS, on_state_due, spool);
+    if (state == spool->told)
+        return;
+    spool->told = state;
+    struct text text = { 0 };
+    describe_state(spool, &text);
+    if (spool->state_changed)
+        spool->state_changed(spool->state_context, state, text_slice(&text));
+    text_free(&text);
+}
+
+void spool_look_at_state(struct spool *spool)
+{
+    if (!spool->is_closing)
+        timer_set(spool->loop, &spool->state_timer, 0, on_state_due, spool);
+}
+
+void spool_on_state(struct spool *spool, void (*changed)(void *context, enum spool_result state, slice text), void *context)
+{
+    assert(loop_is_current(spool->loop));
+    spool->state_changed = changed;
+    spool->state_context = context;
+    spool_look_at_state(spool);
 }
 
 void spool_get_statistics(const struct spool *spool, struct spool_statistics *to)

@@ -67,6 +67,10 @@ bool spool_is_broken(const struct spool *);
 /* SPOOL_OK when a new message may be taken now: asked at MAIL with the announced SIZE (0: unknown). */
 enum spool_result spool_has_room(struct spool *, uint64_t octets);
 
+/* Tells of changes, from the loop and never inside a call: SPOOL_FULL (text: free and kept free, for people), back to
+ * SPOOL_OK, SPOOL_BROKEN (text: what failed; it stays so until the spool is opened anew). */
+void spool_on_state(struct spool *, void (*changed)(void *context, enum spool_result state, slice text), void *context);
+
 /* A draft's id is fixed at the start, for Received: and the events. */
 struct spool_draft *spool_begin(struct spool *);
 uint64_t spool_draft_id(const struct spool_draft *);

@@ -20,9 +20,9 @@
  *   - no message is there in part, none that was never sent;
  *   - no recipient whose end was durable comes back, and no message of which all were.
  *
- * By default every third point is tried; SPOOL_CRASH_STRIDE=1 walks all of them.
+ * By default every 29th point is tried, others for each kind of cut; SPOOL_CRASH_STRIDE=1 walks all of them.
  */
-enum { STEPS = 70, SENT_MAX = 400, RECIPIENTS = 3 };
+enum { STEPS = 250, SENT_MAX = 700, RECIPIENTS = 3 };
 
 struct sent {
     struct world *world;
@@ -40,10 +40,12 @@ struct world {
     struct sent sent[SENT_MAX];
     size_t sent_count;
     uint64_t random;
+    struct promise *promises;
     const char *what; /* for messages of failure */
     unsigned long point;
 };
 struct promise {      /* of one spool_sync */
+    struct promise *next;
     struct world *world;
     bool final[SENT_MAX][RECIPIENTS];
 };
@@ -147,6 +149,11 @@ static void end_world(struct world *w)
     sim_free(w->sim);
     loop_free(w->loop);
     remove_folder(w->dir);
+    while (w->promises) {
+        struct promise *p = w->promises;
+        w->promises = p->next;
+        memory_free(p);
+    }
 }
 
 /* the script -------------------------------------------------------------------------------------------------- */
@@ -209,7 +216,10 @@ static void record_outcome(struct world *w)
     static const struct outcome delayed = { .action = ACTION_DELAYED, .status = { 4, 2, 1 }, .text = LIT("later") };
     if (w->sent_count == 0)
         return;
-    struct sent *s = &w->sent[pick(w, w->sent_count)];
+    /* mostly of the older half, so that segments get finished and few old messages keep the others waiting */
+    struct sent *s = &w->sent[pick(w, pick(w, 3) ? w->sent_count / 2 + 1 : w->sent_count)];
+    for (size_t tries = 0; tries < 20 && (!s->acked || is_finished(s)); tries++)
+        s = &w->sent[pick(w, w->sent_count)];
     size_t i = pick(w, s->recipient_count);
     if (!s->acked || s->final[i])
         return;
@@ -228,13 +238,14 @@ static void on_synced(void *context)
     for (size_t i = 0; i < w->sent_count && !spool_is_broken(w->spool); i++)
         for (size_t r = 0; r < RECIPIENTS; r++)
             w->sent[i].final_durable[r] |= p->final[i][r];
-    memory_free(p);
 }
 
 static void ask_for_sync(struct world *w)
 {
     struct promise *p = MEMORY_NEW(struct promise);
     p->world = w;
+    p->next = w->promises; /* some are never answered: the spool is closed before */
+    w->promises = p;
     for (size_t i = 0; i < w->sent_count; i++)
         memcpy(p->final[i], w->sent[i].final, sizeof(p->final[i]));
     spool_sync(w->spool, on_synced, p);
@@ -361,7 +372,7 @@ static unsigned long stride(void)
 {
     const char *text = getenv("SPOOL_CRASH_STRIDE");
     unsigned long value = text ? strtoul(text, NULL, 10) : 0;
-    return value ? value : 3;
+    return value ? value : 29;
 }
 
 static unsigned long count_calls(uint64_t seed)
@@ -380,8 +391,8 @@ static void power_goes_at_every_call(void **state)
     (void)state;
     for (uint64_t script = 1; script <= 3; script++) {
         unsigned long calls = count_calls(script);
-        for (unsigned long point = 1; point <= calls; point += stride())
-            for (uint64_t cut = 0; cut < 4; cut++) {
+        for (uint64_t cut = 0; cut < 4; cut++)
+            for (unsigned long point = 1 + cut * 3 % stride(); point <= calls; point += stride()) {
                 struct world w;
                 begin_world(&w, script, "power cut", point);
                 sim_set_fault(w.sim, SIM_CRASH, point);
@@ -400,8 +411,8 @@ static void disk_fails_at_every_call(void **state)
     static const enum sim_fault faults[] = { SIM_FAIL, SIM_FULL };
     for (uint64_t script = 11; script <= 13; script++) {
         unsigned long calls = count_calls(script);
-        for (unsigned long point = 1; point <= calls; point += stride())
-            for (size_t fault = 0; fault < COUNT(faults); fault++) {
+        for (size_t fault = 0; fault < COUNT(faults); fault++)
+            for (unsigned long point = 1 + fault * 3 % stride(); point <= calls; point += stride()) {
                 struct world w;
                 begin_world(&w, script, faults[fault] == SIM_FAIL ? "EIO" : "ENOSPC", point);
                 sim_set_fault(w.sim, faults[fault], point);
