@@ -104,7 +104,7 @@ static void filters(void **state)
     };
     struct recipient recipients[] = { { .forward_path = path_of("final.example"), .original = path_of("final.example") },
                                       { .forward_path = path_of("open.example"), .original = path_of("alias.example") } };
-    struct spool_recipient states[] = { { .is_final = true }, { 0 } };
+    struct spool_recipient states[] = { { .is_final = true }, { .is_final = false } };
     struct envelope envelope = { .reverse_path = path_of("example.org"), .arrived_ms = 1000000, .recipients = recipients, .recipient_count = 2 };
     struct spool_message message = { .envelope = &envelope, .recipients = states, .open_recipients = 1 };
     for (size_t i = 0; i < COUNT(cases); i++) {
