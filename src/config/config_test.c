@@ -321,6 +321,9 @@ static const struct {
       "is missing (an IPv6 address stands in brackets before it)\nt:2:46: not YAML: while parsing a flow mapping, did "
       "not find expected ',' or '}'; an IPv6 address needs "
       "quotes" },
+    { "variable in braces", LIT(H "accounts: [{address: a@a.org, password: ${X}}]\n"),
+      "t:2:41: not YAML: while parsing a flow mapping, did not find expected ',' or '}'; ${NAME} inside { } needs "
+      "quotes" },
     { "colon in text", LIT(H "user_mta: a: b\n"),
       "t:2:12: not YAML: mapping values are not allowed in this context; is the line before complete" },
     { "open quotes", LIT(H "user_mta: \"a\n"),

@@ -46,6 +46,8 @@ static const char *syntax_hint(slice line, const char *context, const char *prob
 {
     if (strstr(problem, "cannot start any token") && slice_find_byte(line, '\t') != SLICE_NOT_FOUND)
         return "; indent with spaces, not with tabs";
+    if (slice_find(line, SLICE(": ${")) != SLICE_NOT_FOUND)
+        return "; ${NAME} inside { } needs quotes: \"${NAME}\"";
     if (slice_find(line, SLICE("]:")) != SLICE_NOT_FOUND)
         return "; an IPv6 address needs quotes: \"[::1]:25\"";
     if (context && strstr(context, "scanning an alias"))
