@@ -67,7 +67,8 @@ static void add_latin1(struct text *to, slice s)
 static bool add_word(struct text *to, const struct encoded_word *word)
 {
     bool is_latin1 = slice_eq_nocase(word->charset, SLICE("iso-8859-1"));
-    if (!is_latin1 && !slice_eq_nocase(word->charset, SLICE("utf-8")) && !slice_eq_nocase(word->charset, SLICE("us-ascii")))
+    if (!is_latin1 && !slice_eq_nocase(word->charset, SLICE("utf-8")) &&
+        !slice_eq_nocase(word->charset, SLICE("us-ascii")))
         return false;
     struct text octets = { 0 };
     bool ok = slice_eq_nocase(word->encoding, SLICE("B"))   ? base64_decode(&octets, word->encoded)

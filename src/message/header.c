@@ -60,8 +60,8 @@ static void end_section(struct header_scan *s, uint64_t octets, bool has_empty_l
     s->has_empty_line = has_empty_line;
 }
 
-/* The octets of a name at the start of content; how many there were. Only so many are kept as tell the name from all that we
- * know; a longer one is none of those. */
+/* The octets of a name at the start of content; how many there were. Only so many are kept as tell the name from all
+ * that we know; a longer one is none of those. */
 static size_t take_name(struct header_scan *s, slice content)
 {
     size_t length = 0;

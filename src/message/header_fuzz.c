@@ -3,8 +3,8 @@
 #include "message/received.h"
 #include <stdlib.h>
 /*
- * header_fuzz - the first octet says how content is cut into pieces: scanned so and scanned whole gives the same; the reader
- * agrees with the scan; what is written from hostile words is still one field.
+ * header_fuzz - the first octet says how content is cut into pieces: scanned so and scanned whole gives the same; the
+ * reader agrees with the scan; what is written from hostile words is still one field.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,7 +46,8 @@ static void must_be_one_field(slice field)
         if (field.ptr[i] == '\r')
             must(field.ptr[i + 1] == '\n');
         if (field.ptr[i] == '\n')
-            must(i > 0 && field.ptr[i - 1] == '\r' && (i + 1 == field.len || field.ptr[i + 1] == ' ' || field.ptr[i + 1] == '\t'));
+            must(i > 0 && field.ptr[i - 1] == '\r' &&
+                 (i + 1 == field.len || field.ptr[i + 1] == ' ' || field.ptr[i + 1] == '\t'));
     }
 }
 
@@ -56,8 +57,13 @@ static void check_writing(slice words)
     mime_add_field(&text, SLICE("Subject"), words);
     must_be_one_field(text_slice(&text));
     text_clear(&text);
-    struct received received = { .helo = words, .client_name = words, .client_address = words, .hostname = SLICE("mx"),
-                                 .tls = words, .id = SLICE("1"), .is_esmtp = true };
+    struct received received = { .helo = words,
+                                 .client_name = words,
+                                 .client_address = words,
+                                 .hostname = SLICE("mx"),
+                                 .tls = words,
+                                 .id = SLICE("1"),
+                                 .is_esmtp = true };
     text_add_received(&text, &received);
     must_be_one_field(text_slice(&text));
     text_clear(&text);

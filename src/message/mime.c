@@ -8,7 +8,10 @@ static const char hex_digits[] = "0123456789ABCDEF";
 const char *mime_encoding_name(enum mime_encoding encoding)
 {
     static const char *const names[] = {
-        [MIME_7BIT] = "7bit", [MIME_8BIT] = "8bit", [MIME_QUOTED_PRINTABLE] = "quoted-printable", [MIME_BASE64] = "base64",
+        [MIME_7BIT] = "7bit",
+        [MIME_8BIT] = "8bit",
+        [MIME_QUOTED_PRINTABLE] = "quoted-printable",
+        [MIME_BASE64] = "base64",
     };
     return names[encoding];
 }
@@ -45,8 +48,9 @@ void mime_add_base64(struct text *to, slice octets)
     }
 }
 
-/* One line of text. White space at its end must not stand bare (RFC 2045 §6.7 rule 3); "=" at the end of an output line is
- * the soft line break. "." and "From " at a line's start are encoded too: some gateways still mangle them (RFC 2049 §3). */
+/* One line of text. White space at its end must not stand bare (RFC 2045 §6.7 rule 3); "=" at the end of an output line
+ * is the soft line break. "." and "From " at a line's start are encoded too: some gateways still mangle them (RFC 2049
+ * §3). */
 static void add_quoted_line(struct text *to, slice line)
 {
     size_t column = 0;
@@ -90,10 +94,16 @@ static void add_plain_lines(struct text *to, slice octets)
 void mime_add_body(struct text *to, enum mime_encoding encoding, slice octets)
 {
     switch (encoding) {
-    case MIME_QUOTED_PRINTABLE: mime_add_quoted_printable(to, octets); return;
-    case MIME_BASE64: mime_add_base64(to, octets); return;
+    case MIME_QUOTED_PRINTABLE:
+        mime_add_quoted_printable(to, octets);
+        return;
+    case MIME_BASE64:
+        mime_add_base64(to, octets);
+        return;
     case MIME_7BIT:
-    case MIME_8BIT: add_plain_lines(to, octets); return;
+    case MIME_8BIT:
+        add_plain_lines(to, octets);
+        return;
     }
 }
 
@@ -107,8 +117,8 @@ static size_t character_length(slice s)
     return length <= s.len && slice_is_utf8(slice_head(s, length)) ? length : 1;
 }
 
-/* encoded-word = "=?UTF-8?B?" base64 "?=", at most 75 characters (RFC 2047 §2), so at most 45 octets in each. Octets that are
- * not UTF-8 become "?": the word must not claim what it does not hold. */
+/* encoded-word = "=?UTF-8?B?" base64 "?=", at most 75 characters (RFC 2047 §2), so at most 45 octets in each. Octets
+ * that are not UTF-8 become "?": the word must not claim what it does not hold. */
 static void add_encoded_words(struct text *to, slice value, size_t column)
 {
     enum { WORD_OCTETS = 45, WORD_MIN = 12 };
@@ -166,7 +176,8 @@ static bool is_plain_value(slice value)
         word = value.ptr[i] == ' ' ? 0 : word + 1;
         longest = size_max(longest, word);
     }
-    return slice_is_ascii(value) && longest < BODY_LINE_MAX - FIELD_LINE_MAX && slice_find(value, SLICE("=?")) == SLICE_NOT_FOUND;
+    return slice_is_ascii(value) && longest < BODY_LINE_MAX - FIELD_LINE_MAX &&
+           slice_find(value, SLICE("=?")) == SLICE_NOT_FOUND;
 }
 
 void mime_add_field(struct text *to, slice name, slice value)
@@ -220,7 +231,7 @@ void mime_add_parameter(struct text *to, slice name, slice value)
         add_quoted_string(to, value);
         return;
     }
-    /* RFC 2231 §4: percent-encoded, with the character set in front. Continuations (§3) are not needed by any reader. */
+    /* RFC 2231 §4: percent-encoded, with the character set in front; no reader needs the continuations of §3. */
     text_add(to, SLICE("*=UTF-8''"));
     for (size_t i = 0; i < value.len; i++) {
         if (ascii_is_alnum(value.ptr[i]) || value.ptr[i] == '.' || value.ptr[i] == '-' || value.ptr[i] == '_')
@@ -240,7 +251,10 @@ void mime_boundary_make(struct mime_boundary *boundary, uint64_t unique)
         boundary->octets[boundary->length++] = (char)("0123456789abcdef"[unique >> shift & 15]);
 }
 
-static slice boundary_slice(const struct mime_boundary *boundary) { return slice_from(boundary->octets, boundary->length); }
+static slice boundary_slice(const struct mime_boundary *boundary)
+{
+    return slice_from(boundary->octets, boundary->length);
+}
 
 void mime_add_multipart_type(struct text *to, slice subtype, slice parameters, const struct mime_boundary *boundary)
 {

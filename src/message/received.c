@@ -1,8 +1,8 @@
 #include "message/received.h"
 #include "message/date.h"
 
-/* What may stand in the FROM and BY clauses without quoting: the octets of Domain and address-literal. Anything else that a
- * client says is replaced, so that it can neither end the field nor open a comment. */
+/* What may stand in the FROM and BY clauses without quoting: the octets of Domain and address-literal. Anything else
+ * that a client says is replaced, so that it can neither end the field nor open a comment. */
 static void add_name(struct text *to, slice name)
 {
     for (size_t i = 0; i < name.len; i++) {

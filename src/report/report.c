@@ -1,13 +1,15 @@
-#include "report/parts.h"
 #include "message/date.h"
 #include "message/header.h"
 #include "message/mime.h"
+#include "report/parts.h"
 
 /* RFC 3461 §4.1 and §6.2: without NOTIFY the sender hears of failures and, as we choose, of delays. */
 bool report_is_due(enum report_kind kind, const struct spool_message *message, uint32_t recipient)
 {
     static const unsigned asked_by[] = {
-        [REPORT_FAILED] = NOTIFY_FAILURE, [REPORT_DELAYED] = NOTIFY_DELAY, [REPORT_RELAYED] = NOTIFY_SUCCESS,
+        [REPORT_FAILED] = NOTIFY_FAILURE,
+        [REPORT_DELAYED] = NOTIFY_DELAY,
+        [REPORT_RELAYED] = NOTIFY_SUCCESS,
     };
     if (path_is_null(message->envelope->reverse_path))
         return false;
@@ -39,7 +41,10 @@ bool report_returns_whole(const struct report_params *p)
            p->content.len == p->message->content_octets && p->content.len <= REPORT_CONTENT_MAX;
 }
 
-bool report_returns_8bit(const struct report_params *p) { return report_returns_whole(p) && !slice_is_ascii(p->content); }
+bool report_returns_8bit(const struct report_params *p)
+{
+    return report_returns_whole(p) && !slice_is_ascii(p->content);
+}
 
 /* As many whole lines of the header section as are let through, without the empty line. */
 static slice returned_header(slice content)
@@ -66,7 +71,8 @@ void report_add_returned(struct text *to, const struct report_params *p)
     }
     slice header = returned_header(p->content);
     enum mime_encoding encoding = mime_choose_encoding(header);
-    text_add(to, utf8 ? SLICE("Content-Type: message/global-headers\r\n") : SLICE("Content-Type: text/rfc822-headers\r\n"));
+    text_add(to,
+             utf8 ? SLICE("Content-Type: message/global-headers\r\n") : SLICE("Content-Type: text/rfc822-headers\r\n"));
     text_add(to, SLICE("Content-Description: Head of the message\r\nContent-Transfer-Encoding: "));
     text_add_cstr(to, mime_encoding_name(encoding));
     text_add(to, SLICE("\r\n\r\n"));
@@ -139,7 +145,8 @@ static void add_words_part(struct text *to, const struct report_params *p)
     report_add_words(&words, p);
     bool is_ascii = slice_is_ascii(text_slice(&words));
     enum mime_encoding encoding = mime_choose_encoding(text_slice(&words));
-    text_add(to, is_ascii ? SLICE("Content-Type: text/plain; charset=us-ascii\r\n") : SLICE("Content-Type: text/plain; charset=utf-8\r\n"));
+    text_add(to, is_ascii ? SLICE("Content-Type: text/plain; charset=us-ascii\r\n")
+                          : SLICE("Content-Type: text/plain; charset=utf-8\r\n"));
     text_add(to, SLICE("Content-Language: en\r\nContent-Transfer-Encoding: "));
     text_add_cstr(to, mime_encoding_name(encoding));
     text_add(to, SLICE("\r\n\r\n"));
@@ -167,7 +174,9 @@ void report_make(struct text *content, uint32_t *header_octets, const struct rep
     mime_add_part(content, &boundary);
     add_words_part(content, p);
     mime_add_part(content, &boundary);
-    text_add(content, SLICE("Content-Type: message/delivery-status\r\nContent-Description: Delivery status, for programs\r\n\r\n"));
+    text_add(
+        content,
+        SLICE("Content-Type: message/delivery-status\r\nContent-Description: Delivery status, for programs\r\n\r\n"));
     report_add_status_fields(content, p);
     mime_add_part(content, &boundary);
     report_add_returned(content, p);

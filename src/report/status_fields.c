@@ -1,8 +1,8 @@
-#include "report/parts.h"
 #include "message/date.h"
+#include "report/parts.h"
 /*
- * status_fields - the body of message/delivery-status, RFC 3464 §2: the per-message group, then one for each recipient. ASCII
- * only (RFC 6533 §3: other addresses in the form of the utf-8 address type).
+ * status_fields - the body of message/delivery-status, RFC 3464 §2: the per-message group, then one for each recipient.
+ * ASCII only (RFC 6533 §3: other addresses in the form of the utf-8 address type).
  */
 static void begin_field(struct text *to, slice name)
 {
@@ -84,8 +84,8 @@ static void add_message_group(struct text *to, const struct report_params *p)
     end_field(to);
 }
 
-/* "smtp; 550 5.1.1 user unknown": the reply as it came, on one line; our own words are of a type of their own, because they
- * are no diagnostic of SMTP (RFC 3464 §2.3.6). */
+/* "smtp; 550 5.1.1 user unknown": the reply as it came, on one line; our own words are of a type of their own, because
+ * they are no diagnostic of SMTP (RFC 3464 §2.3.6). */
 static void add_diagnostic(struct text *to, const struct outcome *o)
 {
     if (o->reply_code == 0 && o->text.len == 0)
@@ -100,7 +100,8 @@ static void add_diagnostic(struct text *to, const struct outcome *o)
         }
     }
     text_add(&words, slice_head(o->text, REPORT_TEXT_MAX));
-    add_typed(to, SLICE("Diagnostic-Code"), o->reply_code ? SLICE("smtp") : SLICE("x-postrider"), slice_trim_lines(text_slice(&words)));
+    add_typed(to, SLICE("Diagnostic-Code"), o->reply_code ? SLICE("smtp") : SLICE("x-postrider"),
+              slice_trim_lines(text_slice(&words)));
     text_free(&words);
 }
 

@@ -1,10 +1,10 @@
-#include "report/advice.h"
-#include "report/parts.h"
 #include "message/date.h"
 #include "message/header.h"
+#include "report/advice.h"
+#include "report/parts.h"
 /*
- * words - the part that people read. Whoever sends mail should understand from it what happened, who said so and what to do next;
- * what only a postmaster needs stands at the end.
+ * words - the part that people read. Whoever sends mail should understand from it what happened, who said so and what
+ * to do next; what only a postmaster needs stands at the end.
  */
 enum { COLUMNS = 72 };
 
@@ -72,13 +72,19 @@ static void add_server(struct text *to, const struct outcome *o)
 static const char *answered_step(enum delivery_stage stage)
 {
     switch (stage) {
-    case STAGE_MAIL: return " said about the sender's address";
-    case STAGE_RCPT: return " said about this address";
+    case STAGE_MAIL:
+        return " said about the sender's address";
+    case STAGE_RCPT:
+        return " said about this address";
     case STAGE_DATA:
-    case STAGE_CONTENT: return " said about the message";
-    case STAGE_AUTH: return " said to our signing in";
-    case STAGE_STARTTLS: return " said when asked to encrypt";
-    default: return " said";
+    case STAGE_CONTENT:
+        return " said about the message";
+    case STAGE_AUTH:
+        return " said to our signing in";
+    case STAGE_STARTTLS:
+        return " said when asked to encrypt";
+    default:
+        return " said";
     }
 }
 
@@ -158,7 +164,8 @@ static void add_success(struct text *to, const struct outcome *o)
     if (o->action == ACTION_DELIVERED) {
         add(&words, "It was delivered.");
     } else if (o->action == ACTION_EXPANDED) {
-        add(&words, "It was sent on to the members of a list or alias; nothing more will be reported about this address.");
+        add(&words,
+            "It was sent on to the members of a list or alias; nothing more will be reported about this address.");
     } else {
         add(&words, "It was handed to ");
         if (o->remote_name.len)
@@ -173,9 +180,10 @@ static void add_success(struct text *to, const struct outcome *o)
 
 static bool is_same_outcome(const struct outcome *a, const struct outcome *b)
 {
-    return a->action == b->action && a->stage == b->stage && a->reply_code == b->reply_code && a->expired == b->expired &&
-           a->status.class == b->status.class && a->status.subject == b->status.subject &&
-           a->status.detail == b->status.detail && slice_eq(a->text, b->text) && slice_eq(a->remote_name, b->remote_name);
+    return a->action == b->action && a->stage == b->stage && a->reply_code == b->reply_code &&
+           a->expired == b->expired && a->status.class == b->status.class && a->status.subject == b->status.subject &&
+           a->status.detail == b->status.detail && slice_eq(a->text, b->text) &&
+           slice_eq(a->remote_name, b->remote_name);
 }
 
 /* Recipients that met the same end stand together above its one explanation. */
@@ -195,7 +203,8 @@ static void add_recipients(struct text *to, const struct report_params *p)
         add(to, "\n");
     }
     if (p->recipient_count > listed)
-        text_add_format(to, "and %zu more addresses, all of them in the second part of this message.\n\n", p->recipient_count - listed);
+        text_add_format(to, "and %zu more addresses, all of them in the second part of this message.\n\n",
+                        p->recipient_count - listed);
 }
 
 static void add_opening(struct text *to, const struct report_params *p)
@@ -209,16 +218,20 @@ static void add_opening(struct text *to, const struct report_params *p)
     add(to, "\n");
     switch (p->kind) {
     case REPORT_FAILED:
-        add_paragraph_cstr(to, one ? "Your message could not be delivered to this address and will not be tried again:"
-                                   : "Your message could not be delivered to these addresses and will not be tried again:");
+        add_paragraph_cstr(to,
+                           one ? "Your message could not be delivered to this address and will not be tried again:"
+                               : "Your message could not be delivered to these addresses and will not be tried again:");
         break;
     case REPORT_DELAYED:
-        add_paragraph_cstr(to, one ? "Your message has not been delivered to this address yet. You do not need to do anything: it is "
-                                     "still being tried."
-                                   : "Your message has not been delivered to these addresses yet. You do not need to do anything: "
-                                     "it is still being tried.");
+        add_paragraph_cstr(
+            to, one ? "Your message has not been delivered to this address yet. You do not need to do anything: it is "
+                      "still being tried."
+                    : "Your message has not been delivered to these addresses yet. You do not need to do anything: "
+                      "it is still being tried.");
         break;
-    case REPORT_RELAYED: add_paragraph_cstr(to, "You asked to be told what becomes of your message to:"); break;
+    case REPORT_RELAYED:
+        add_paragraph_cstr(to, "You asked to be told what becomes of your message to:");
+        break;
     }
     add(to, "\n");
     text_free(&words);
@@ -268,14 +281,19 @@ static void add_for_postmaster(struct text *to, const struct report_params *p)
     report_add_line(to, p->hostname, DOMAIN_MAX, true);
     if (e->client_address.len) {
         add(to, ",\nreceived from ");
-        report_add_line(to, e->client_name.len ? e->client_name : e->helo.len ? e->helo : SLICE("unknown"), DOMAIN_MAX, true);
+        report_add_line(to,
+                        e->client_name.len ? e->client_name
+                        : e->helo.len      ? e->helo
+                                           : SLICE("unknown"),
+                        DOMAIN_MAX, true);
         add(to, " [");
         report_add_line(to, e->client_address, DOMAIN_MAX, false);
         add(to, "]");
     }
     add(to, ".\n`postrider queue show ");
     text_add_message_id(to, p->message->id);
-    add(to, p->kind == REPORT_DELAYED ? "` on that server shows how it stands.\n" : "` or its event log on that server has the details.\n");
+    add(to, p->kind == REPORT_DELAYED ? "` on that server shows how it stands.\n"
+                                      : "` or its event log on that server has the details.\n");
     add(to, "The second part of this message has all codes in the form of RFC 3464.\n");
 }
 
@@ -285,7 +303,8 @@ void report_add_words(struct text *to, const struct report_params *p)
     add_recipients(to, p);
     add_outlook(to, p);
     add_subject(to, p);
-    add_paragraph_cstr(to, report_returns_whole(p) ? "The message is attached." : "The head of the message is attached.");
+    add_paragraph_cstr(to,
+                       report_returns_whole(p) ? "The message is attached." : "The head of the message is attached.");
     add(to, "\n");
     add_for_postmaster(to, p);
 }

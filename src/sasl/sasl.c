@@ -2,8 +2,8 @@
 #include "base/memory.h"
 
 /*
- * One row a mechanism: the server's and the client's next step. A step knows its place by `step`, which the caller of the row
- * has counted up already: 1 at the first call.
+ * One row a mechanism: the server's and the client's next step. A step knows its place by `step`, which the caller of
+ * the row has counted up already: 1 at the first call.
  */
 enum { SASL_VALUE_MAX = 1024 };
 
@@ -43,7 +43,8 @@ static enum sasl_result plain_server(struct sasl_server *s, bool has_response, s
     /* Acting for someone else is not offered: the identity asked for must be the one that signs in. */
     if (authorization.len && !slice_eq(authorization, name))
         return SASL_BAD;
-    return take_value(&s->authorization, authorization) && take_value(&s->name, name) && take_value(&s->password, password)
+    return take_value(&s->authorization, authorization) && take_value(&s->name, name) &&
+                   take_value(&s->password, password)
                ? SASL_VERIFY
                : SASL_BAD;
 }
@@ -60,7 +61,8 @@ static bool plain_client(struct sasl_client *c, slice challenge, struct text *re
     return true;
 }
 
-/* LOGIN has no RFC. The prompts are those that every client knows; an initial response is the name (Outlook sends it). */
+/* LOGIN has no RFC. The prompts are those that every client knows; an initial response is the name (Outlook sends it).
+ */
 static enum sasl_result login_server(struct sasl_server *s, bool has_response, slice response, struct text *challenge)
 {
     if (!has_response) {

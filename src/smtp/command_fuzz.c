@@ -4,7 +4,8 @@
 #include "smtp/reply.h"
 #include <stdlib.h>
 /*
- * command_fuzz - a command line with its parameters, and the same octets as a server's reply: read at once and octet by octet.
+ * command_fuzz - a command line with its parameters, and the same octets as a server's reply: read at once and octet by
+ * octet.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,7 +48,8 @@ static void check_command(slice line)
     if (command_parse(line, &command) != COMMAND_OK)
         return;
     must(command.verb.len && command.verb.len <= COMMAND_VERB_MAX);
-    must(slice_find_byte(command.argument, '\n') == SLICE_NOT_FOUND && slice_find_byte(command.argument, '\r') == SLICE_NOT_FOUND);
+    must(slice_find_byte(command.argument, '\n') == SLICE_NOT_FOUND &&
+         slice_find_byte(command.argument, '\r') == SLICE_NOT_FOUND);
     (void)!command_cut_keyword(&command.argument, SLICE("FROM:"), NULL);
     slice rest = path_parse(command.argument, true).rest;
     struct parameter parameter;

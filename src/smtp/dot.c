@@ -154,8 +154,11 @@ bool dot_writer_next(struct dot_writer *w, slice *input, slice *run)
 slice dot_writer_end(const struct dot_writer *w)
 {
     switch (w->state) {
-    case LINE_START: return SLICE(".\r\n");
-    case AFTER_CR: return SLICE("\n.\r\n");
-    default: return SLICE("\r\n.\r\n");
+    case LINE_START:
+        return SLICE(".\r\n");
+    case AFTER_CR:
+        return SLICE("\n.\r\n");
+    default:
+        return SLICE("\r\n.\r\n");
     }
 }

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 /*
  * dot_fuzz - the first octet says how the rest is cut into pieces. The rest is read as network octets against a plain
- * reference, and written as content: whatever it holds, what was written ends where it should and nowhere else, even for a
- * receiver that takes bare line ends for real ones; clean content comes back as it was.
+ * reference, and written as content: whatever it holds, what was written ends where it should and nowhere else, even
+ * for a receiver that takes bare line ends for real ones; clean content comes back as it was.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -97,7 +97,8 @@ static bool take_flags(slice *input, struct envelope *e)
 static bool take_recipient(slice *input, struct arena *arena, struct recipient *r)
 {
     uint64_t flags;
-    if (!octets_take_number(input, NOTIFY_ALL | RECIPIENT_HAS_ORIGINAL, &flags) || !take_path(input, arena, &r->forward_path))
+    if (!octets_take_number(input, NOTIFY_ALL | RECIPIENT_HAS_ORIGINAL, &flags) ||
+        !take_path(input, arena, &r->forward_path))
         return false;
     r->notify = flags & NOTIFY_ALL;
     r->original = r->forward_path;

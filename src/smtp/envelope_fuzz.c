@@ -2,7 +2,8 @@
 #include "smtp/outcome.h"
 #include <stdlib.h>
 /*
- * envelope_fuzz - the journal's forms: what decodes, encodes to the same octets again, and takes memory in proportion only.
+ * envelope_fuzz - the journal's forms: what decodes, encodes to the same octets again, and takes memory in proportion
+ * only.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

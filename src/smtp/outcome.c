@@ -3,9 +3,10 @@
 
 enum { OUTCOME_VERSION = 1 };
 static const char *const stage_names[] = {
-    [STAGE_NONE] = "none",         [STAGE_DNS] = "dns",           [STAGE_CONNECT] = "connect", [STAGE_GREETING] = "greeting",
-    [STAGE_EHLO] = "ehlo",         [STAGE_STARTTLS] = "starttls", [STAGE_TLS] = "tls",         [STAGE_AUTH] = "auth",
-    [STAGE_MAIL] = "mail",         [STAGE_RCPT] = "rcpt",         [STAGE_DATA] = "data",       [STAGE_CONTENT] = "content",
+    [STAGE_NONE] = "none",         [STAGE_DNS] = "dns",       [STAGE_CONNECT] = "connect",
+    [STAGE_GREETING] = "greeting", [STAGE_EHLO] = "ehlo",     [STAGE_STARTTLS] = "starttls",
+    [STAGE_TLS] = "tls",           [STAGE_AUTH] = "auth",     [STAGE_MAIL] = "mail",
+    [STAGE_RCPT] = "rcpt",         [STAGE_DATA] = "data",     [STAGE_CONTENT] = "content",
     [STAGE_MAILBOX] = "mailbox",   [STAGE_POLICY] = "policy",
 };
 _Static_assert(COUNT(stage_names) == STAGE_POLICY + 1, "every stage has a name");
@@ -40,7 +41,7 @@ static bool take_status(slice *input, struct status *status)
     if (!octets_take_number(input, 5, &class) || !octets_take_number(input, 999, &subject) ||
         !octets_take_number(input, 999, &detail) || class == 1 || class == 3)
         return false;
-    *status = (struct status){ (uint8_t)class, (uint16_t)subject, (uint16_t)detail };
+    *status = (struct status){ (uint8_t) class, (uint16_t)subject, (uint16_t)detail };
     return true;
 }
 
@@ -51,8 +52,9 @@ bool outcome_decode(struct arena *arena, slice *input, struct outcome *o)
         return false;
     *input = slice_tail(*input, 1);
     uint64_t action, stage, reply_code;
-    if (!octets_take_number(input, ACTION_FAILED << 2 | 3, &action) || !octets_take_number(input, STAGE_POLICY, &stage) ||
-        !take_status(input, &o->status) || !octets_take_number(input, UINT16_MAX, &reply_code))
+    if (!octets_take_number(input, ACTION_FAILED << 2 | 3, &action) ||
+        !octets_take_number(input, STAGE_POLICY, &stage) || !take_status(input, &o->status) ||
+        !octets_take_number(input, UINT16_MAX, &reply_code))
         return false;
     o->action = (enum action)(action >> 2);
     o->status_was_told = action & 2;

@@ -64,9 +64,9 @@ static bool find_word(const struct word *words, size_t count, slice value, unsig
 
 bool parameter_body(slice value, enum body_type *body)
 {
-    static const struct word words[] = {
-        { LIT("7BIT"), BODY_7BIT }, { LIT("8BITMIME"), BODY_8BITMIME }, { LIT("BINARYMIME"), BODY_BINARYMIME }
-    };
+    static const struct word words[] = { { LIT("7BIT"), BODY_7BIT },
+                                         { LIT("8BITMIME"), BODY_8BITMIME },
+                                         { LIT("BINARYMIME"), BODY_BINARYMIME } };
     unsigned means;
     if (!find_word(words, COUNT(words), value, &means))
         return false;
@@ -84,9 +84,10 @@ bool parameter_ret(slice value, enum dsn_return *dsn_return)
     return true;
 }
 
-static const struct word notify_words[] = {
-    { LIT("NEVER"), NOTIFY_NEVER }, { LIT("SUCCESS"), NOTIFY_SUCCESS }, { LIT("FAILURE"), NOTIFY_FAILURE }, { LIT("DELAY"), NOTIFY_DELAY }
-};
+static const struct word notify_words[] = { { LIT("NEVER"), NOTIFY_NEVER },
+                                            { LIT("SUCCESS"), NOTIFY_SUCCESS },
+                                            { LIT("FAILURE"), NOTIFY_FAILURE },
+                                            { LIT("DELAY"), NOTIFY_DELAY } };
 
 bool parameter_notify(slice value, unsigned *notify)
 {
@@ -210,7 +211,8 @@ static void add_notify(struct text *to, unsigned notify)
     }
 }
 
-void text_add_mail_parameters(struct text *to, const struct envelope *e, uint64_t size_octets, bool has_8bit, unsigned extensions)
+void text_add_mail_parameters(struct text *to, const struct envelope *e, uint64_t size_octets, bool has_8bit,
+                              unsigned extensions)
 {
     if (extensions & EXTENSION_SIZE) {
         text_add(to, SLICE(" SIZE="));
@@ -241,7 +243,8 @@ void text_add_rcpt_parameters(struct text *to, const struct recipient *r, unsign
         text_add(to, type);
         text_add_byte(to, ';');
         xtext_encode(to, address);
-    } else if (!path_eq(r->original, r->forward_path) && slice_is_ascii(r->original.local_part) && slice_is_ascii(r->original.domain)) {
+    } else if (!path_eq(r->original, r->forward_path) && slice_is_ascii(r->original.local_part) &&
+               slice_is_ascii(r->original.domain)) {
         /* An alias stands between: the sender knows only the address that he wrote. */
         struct text mailbox = { 0 };
         text_add_mailbox(&mailbox, r->original);

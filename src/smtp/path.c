@@ -87,7 +87,8 @@ static size_t domain_length(slice s) { return size_min(slice_find_byte(s, '>'), 
 static enum path_error check_lengths(struct path p)
 {
     size_t octets = p.local_part.len + p.domain.len + (p.domain.len ? 3 : 2);
-    return p.local_part.len > LOCAL_PART_MAX || p.domain.len > DOMAIN_MAX || octets > PATH_MAX_OCTETS ? PATH_TOO_LONG : PATH_OK;
+    return p.local_part.len > LOCAL_PART_MAX || p.domain.len > DOMAIN_MAX || octets > PATH_MAX_OCTETS ? PATH_TOO_LONG
+                                                                                                      : PATH_OK;
 }
 
 /* Mailbox, or a local part alone, at the start of s. */
@@ -111,7 +112,8 @@ static struct path_parse parse_mailbox(slice s, bool utf8)
         if (parse.error == PATH_OK && !domain_is_valid(parse.path.domain, true))
             parse.error = PATH_BAD_DOMAIN;
     }
-    if (parse.error == PATH_OK && !utf8 && !(slice_is_ascii(parse.path.local_part) && slice_is_ascii(parse.path.domain)))
+    if (parse.error == PATH_OK && !utf8 &&
+        !(slice_is_ascii(parse.path.local_part) && slice_is_ascii(parse.path.domain)))
         parse.error = PATH_NEEDS_UTF8;
     return parse;
 }

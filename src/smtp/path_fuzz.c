@@ -28,7 +28,9 @@ static void check(slice input, bool utf8)
     path_add_unquoted_local_part(&text, parse.path);
     must(text.len <= parse.path.local_part.len);
     if (parse.path.domain.len)
-        must(mailbox_parse(slice_from(parse.path.local_part.ptr, parse.path.local_part.len + 1 + parse.path.domain.len), utf8).error == PATH_OK);
+        must(mailbox_parse(slice_from(parse.path.local_part.ptr, parse.path.local_part.len + 1 + parse.path.domain.len),
+                           utf8)
+                 .error == PATH_OK);
     text_free(&text);
 }
 

@@ -49,7 +49,8 @@ void text_add_reply(struct text *to, const struct reply *reply)
 /* Reply-line = Reply-code [ ("-" / SP) textstring ]: the code, or 0. §4.2: 1yz is no reply of SMTP. */
 static unsigned parse_code(slice line)
 {
-    if (line.len < 3 || line.ptr[0] < '2' || line.ptr[0] > '5' || !ascii_is_digit(line.ptr[1]) || !ascii_is_digit(line.ptr[2]))
+    if (line.len < 3 || line.ptr[0] < '2' || line.ptr[0] > '5' || !ascii_is_digit(line.ptr[1]) ||
+        !ascii_is_digit(line.ptr[2]))
         return 0;
     if (line.len > 3 && line.ptr[3] != ' ' && line.ptr[3] != '-')
         return 0;

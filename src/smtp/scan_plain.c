@@ -13,7 +13,8 @@ size_t scan_line_end(slice s)
 size_t scan_special(slice s)
 {
     size_t at = 0;
-    while (at < s.len && s.ptr[at] != '\r' && s.ptr[at] != '\n' && s.ptr[at] != '\0' && !((unsigned char)s.ptr[at] & 0x80))
+    while (at < s.len && s.ptr[at] != '\r' && s.ptr[at] != '\n' && s.ptr[at] != '\0' &&
+           !((unsigned char)s.ptr[at] & 0x80))
         at++;
     return at;
 }

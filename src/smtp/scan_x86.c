@@ -16,7 +16,8 @@ static unsigned line_end_mask(const char *p)
 static unsigned special_mask(const char *p)
 {
     __m128i octets = load(p);
-    __m128i line_ends = _mm_or_si128(_mm_cmpeq_epi8(octets, _mm_set1_epi8('\r')), _mm_cmpeq_epi8(octets, _mm_set1_epi8('\n')));
+    __m128i line_ends =
+        _mm_or_si128(_mm_cmpeq_epi8(octets, _mm_set1_epi8('\r')), _mm_cmpeq_epi8(octets, _mm_set1_epi8('\n')));
     return (unsigned)_mm_movemask_epi8(
         _mm_or_si128(_mm_or_si128(octets, line_ends), _mm_cmpeq_epi8(octets, _mm_setzero_si128())));
 }
