@@ -36,6 +36,7 @@ static struct tls_context *new_context(const SSL_METHOD *method, const char *lis
     struct tls_context *context = MEMORY_NEW(struct tls_context);
     atomic_store(&context->holders, 1);
     context->ssl = ssl;
+    tls_sessions_init(&context->sessions);
     return context;
 }
 
@@ -50,6 +51,7 @@ void tls_context_release(struct tls_context *context)
     if (!context || atomic_fetch_sub(&context->holders, 1) != 1)
         return;
     SSL_CTX_free(context->ssl);
+    tls_sessions_free(&context->sessions);
     memory_free(context);
 }
 
@@ -180,6 +182,8 @@ struct tls_context *tls_client_new(const struct tls_client_params *params, struc
         return NULL;
     }
     context->is_client = true;
+    SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+    SSL_CTX_sess_set_new_cb(context->ssl, tls_keep_session);
     context->verifies = params->verify;
     SSL_CTX_set_verify(context->ssl, params->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     bool ok = !params->verify ||

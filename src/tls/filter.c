@@ -97,6 +97,34 @@ static enum io_result fail_for(struct tls_filter *f, const char *why)
     return fail(f);
 }
 
+int tls_keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_filter *f = SSL_get_app_data(ssl);
+    if (!f->server_name[0])
+        return 0;
+    tls_sessions_put(&f->context->sessions, slice_from_cstr(f->server_name), session);
+    return 1; /* taken */
+}
+
+/* TLS 1.2 resumes without a new ticket: the old one goes on. */
+static void keep_resumed(struct tls_filter *f)
+{
+    if (!f->context->is_client || !SSL_session_reused(f->ssl) || SSL_version(f->ssl) >= TLS1_3_VERSION)
+        return;
+    SSL_SESSION *session = SSL_get1_session(f->ssl);
+    if (!tls_keep_session(f->ssl, session))
+        SSL_SESSION_free(session);
+}
+
+static void offer_session(struct tls_filter *f)
+{
+    SSL_SESSION *session = tls_sessions_take(&f->context->sessions, slice_from_cstr(f->server_name));
+    if (!session)
+        return;
+    (void)SSL_set_session(f->ssl, session);
+    SSL_SESSION_free(session);
+}
+
 /* IO_OK also when more octets are needed. */
 static enum io_result shake_hands(struct tls_filter *f)
 {
@@ -104,6 +132,7 @@ static enum io_result shake_hands(struct tls_filter *f)
     int result = SSL_do_handshake(f->ssl);
     if (result == 1) {
         f->is_ready = true;
+        keep_resumed(f);
         return IO_OK;
     }
     return SSL_get_error(f->ssl, result) == SSL_ERROR_WANT_READ ? IO_OK : fail(f);
@@ -241,12 +270,15 @@ static void make_connection(struct tls_filter *f)
     BIO_set_data(bio, f);
     BIO_set_init(bio, 1);
     SSL_set_bio(f->ssl, bio, bio);
+    SSL_set_app_data(f->ssl, f);
     if (!f->context->is_client)
         SSL_set_accept_state(f->ssl);
     else
         SSL_set_connect_state(f->ssl);
     if (f->context->is_client && !set_server_name(f))
         snprintf(f->error, sizeof f->error, "the peer has no name that a certificate could carry");
+    if (f->context->is_client && f->server_name[0])
+        offer_session(f);
     ERR_clear_error();
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -432,6 +433,78 @@ static void test_key_update_flood(void **state)
     tls_context_release(other);
 }
 
+/* The second connection to a name resumes; one to another name does not, nor one of another context. */
+static void connect_again(void)
+{
+    struct end *both[] = { &client, &server };
+    for (size_t i = 0; i < COUNT(both); i++) {
+        if (!both[i]->has_ended)
+            stream_close(both[i]->stream);
+        text_free(&both[i]->got);
+        *both[i] = (struct end){ 0 };
+    }
+    run_for(5);
+    stream_connect(loop, &(struct connect_params){ .peer = listening, .timeout_ms = SECONDS(5) }, on_connected, NULL);
+    run();
+    stream_start(client.stream, &events, &client);
+    stream_start(server.stream, &events, &server);
+}
+
+static bool is_resumed(struct tls_context *for_client, struct tls_context *for_server, slice name)
+{
+    struct tls_info info;
+    secure(tls_context_hold(for_client), tls_context_hold(for_server), name);
+    expect_secured();
+    run_for(5); /* the ticket comes behind the handshake */
+    assert_true(tls_get_info(client.stream, &info));
+    assert_true(info.verified == for_client->verifies);
+    connect_again();
+    return info.resumed;
+}
+
+static void check_resumption(int version)
+{
+    struct tls_context *first = client_context(true), *second = client_context(true), *for_server = server_context();
+    struct tls_context *loose = client_context(false);
+    SSL_CTX_set_max_proto_version(for_server->ssl, version);
+    assert_false(is_resumed(first, for_server, SLICE("mx.example.org")));
+    for (int i = 0; i < 3; i++)
+        assert_true(is_resumed(first, for_server, SLICE("mx.example.org")));
+    assert_false(is_resumed(second, for_server, SLICE("mx.example.org")));
+    assert_false(is_resumed(loose, for_server, SLICE("mx.example.org")));
+    assert_true(is_resumed(loose, for_server, SLICE("mx.example.org")));
+    assert_false(is_resumed(loose, for_server, SLICE("mx2.example.org")));
+    tls_context_release(first);
+    tls_context_release(second);
+    tls_context_release(loose);
+    tls_context_release(for_server);
+}
+
+static void test_resumption(void **state)
+{
+    (void)state;
+    check_resumption(TLS1_3_VERSION);
+    check_resumption(TLS1_2_VERSION);
+}
+
+static void test_sessions_are_bounded(void **state)
+{
+    (void)state;
+    struct tls_context *context = client_context(false);
+    char name[16];
+    for (int i = 0; i < 700; i++) {
+        int len = snprintf(name, sizeof name, "mx%d", i % 600);
+        tls_sessions_put(&context->sessions, slice_from(name, (size_t)len), SSL_SESSION_new());
+    }
+    assert_int_equal(context->sessions.by_name.count, 500);
+    assert_null(tls_sessions_take(&context->sessions, SLICE("mx100"))); /* the oldest went */
+    SSL_SESSION *session = tls_sessions_take(&context->sessions, SLICE("mx99"));
+    assert_non_null(session);
+    assert_null(tls_sessions_take(&context->sessions, SLICE("mx99")));
+    SSL_SESSION_free(session);
+    tls_context_release(context);
+}
+
 static int releases;
 static void count_release(void *context)
 {
@@ -591,6 +664,8 @@ int main(void)
         TEST(test_cut_off_in_the_handshake),
         TEST(test_forged_record),
         TEST(test_key_update_flood),
+        TEST(test_resumption),
+        TEST(test_sessions_are_bounded),
         TEST(test_much_data),
         TEST(test_a_turns_writes_are_one_record),
         TEST(test_server_files),
