@@ -27,7 +27,7 @@ Examples:
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "--timeout=240"]
-SCRIPTS = ["tests/dialogue", "tests/system", "tests/interop", "tests/crash"]
+SCRIPTS = ["tests/config", "tests/dialogue", "tests/system", "tests/interop", "tests/crash"]
 THREADED = ["io", "ipc", "tls", "dns", "spool", "schedule"]
 FUZZ_SECONDS = 4
 BUILDS = {

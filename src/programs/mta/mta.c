@@ -43,7 +43,7 @@ struct mta {
     struct dns *dns;
     struct control *control;
     int control_fd;
-    size_t pending; /* loops that have not opened yet; at the end: not stopped yet */
+    size_t pending; /* loops that have not opened yet; at the end: not finished yet */
 };
 
 static void fail(struct mta *mta, struct text *error) { process_fail(mta->supervisor, text_slice(error)); }
@@ -275,10 +275,13 @@ static void open_stages(void *context)
     }
 }
 
+static void close_loop(struct mta_loop *self);
+
 static void *run_loop(void *context)
 {
     struct mta_loop *self = context;
     loop_run(self->loop);
+    close_loop(self);
     return NULL;
 }
 
@@ -360,21 +363,33 @@ static void on_begin(void *context, const struct ipc_begin *message)
 
 /* ---- end ---- */
 
-static void one_loop_is_stopped(void *context)
+static void stop_loop(void *context)
+{
+    struct mta_loop *self = context;
+    loop_stop(self->loop);
+}
+
+/* The loops go on until all have finished: what one still asks another finds it there. */
+static void one_loop_is_finished(void *context)
 {
     struct mta *mta = context;
-    if (--mta->pending == 0)
-        loop_stop(mta->loop);
+    if (--mta->pending)
+        return;
+    for (uint64_t i = 0; i < mta->loop_count; i++)
+        loop_post(mta->loops[i].loop, stop_loop, &mta->loops[i]);
 }
 
 static void on_stages_stopped(void *context)
 {
     struct mta_loop *self = context;
+    loop_post(self->mta->loop, one_loop_is_finished, self->mta);
+}
+
+/* On the loop's thread, once it has stopped: nothing of it is called any more. */
+static void close_loop(struct mta_loop *self)
+{
     stages_close(&self->stages);
     keyring_client_free(self->keyring);
-    if (self->number > 0)
-        loop_stop(self->loop);
-    loop_post(self->mta->loop, one_loop_is_stopped, self->mta);
 }
 
 struct stop_order {
@@ -421,11 +436,12 @@ static const struct ipc_handlers handlers = {
 
 static void close_mta(struct mta *mta)
 {
-    control_free(mta->control);
     for (uint64_t i = 1; i < mta->loop_count; i++) {
         pthread_join(mta->loops[i].thread, NULL);
         loop_free(mta->loops[i].loop);
     }
+    control_free(mta->control);
+    close_loop(&mta->loops[0]);
     dns_free(mta->dns);
     snapshot_release(&mta->snapshot);
     config_release(mta->config);
