@@ -3,18 +3,17 @@
  * compaction - what still lives in the oldest segment is copied to the newest, so that the old one can go. A copy is a
  * whole message record with the states of its recipients; it counts once it is durable, and until then the message
  * stands where it stood. Disk use is bounded by what is live, and so is the writing: copying starts when the oldest
- * segment is nearly empty (cheap), or when there are more than twice the segments that the live messages need (then each
- * new segment's worth of mail costs at most one segment of copying).
+ * segment is nearly empty (cheap), or when the segments take more than twice what is live and three more (then each new
+ * segment's worth of mail costs at most one segment of copying; and copying all there is once gets below that bound, so
+ * it ends).
  */
 enum { MOVES_MAX = 64, MOVE_OCTETS_MAX = 1 << 20, CHEAP_SHARE = 8, SEGMENTS_MIN = 3 };
 
 static bool is_worth_it(const struct spool *spool, const struct segment *oldest)
 {
-    if (spool->segment_count < SEGMENTS_MIN)
-        return false;
-    uint64_t needed = spool->live_octets / spool->params.segment_octets + 1;
-    bool is_cheap = oldest->live_octets <= oldest->octets / CHEAP_SHARE;
-    return is_cheap || spool->segment_count > 2 * needed + 1;
+    uint64_t bound = 2 * spool->live_octets + SEGMENTS_MIN * spool->params.segment_octets;
+    bool is_cheap = spool->segment_count >= SEGMENTS_MIN && oldest->live_octets <= oldest->octets / CHEAP_SHARE;
+    return is_cheap || spool->segments_octets > bound;
 }
 
 static void move(struct spool *spool, struct entry *entry)

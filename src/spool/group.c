@@ -123,11 +123,12 @@ struct group *group_gather(struct spool *spool)
 }
 
 /* A group that nothing is bigger than: one that a segment of `room` octets is too small for waits by itself. */
-static struct group *gather_for(struct spool *spool, uint64_t record_octets)
+static struct group *gather_for(struct spool *spool, uint64_t record_octets, bool is_message)
 {
     struct group *g = group_gather(spool);
-    uint64_t room = spool->params.segment_octets / 4;
-    if (g->record_count > 1 && g->octets + record_octets > room) {
+    bool is_full = g->octets + record_octets > spool->params.segment_octets / 4 ||
+                   (!is_message && g->small_octets >= SMALL_OCTETS_MAX);
+    if (g->record_count > 1 && is_full) {
         list_append(&spool->waiting, &g->link);
         spool->gathering = NULL;
         g = group_gather(spool);
@@ -137,14 +138,16 @@ static struct group *gather_for(struct spool *spool, uint64_t record_octets)
 
 struct text *group_begin_record(struct spool *spool, size_t *start)
 {
-    struct group *g = gather_for(spool, OUTCOME_TEXT_MAX * 4);
+    struct group *g = gather_for(spool, OUTCOME_TEXT_MAX * 4, false);
     *start = begin_record(g);
     return &g->heads;
 }
 
 void group_end_record(struct spool *spool, enum record_type type, size_t start)
 {
-    finish_record(spool->gathering, type, start, NULL, 0);
+    struct group *g = spool->gathering;
+    finish_record(g, type, start, NULL, 0);
+    g->small_octets += g->heads.len - start;
 }
 
 static bool has_states(const struct entry *entry)
@@ -195,7 +198,7 @@ void group_add_message(struct spool *spool, struct entry *entry, spool_done *don
     const struct spool_message *m = &entry->message;
     bool has_content = !entry->is_large && !entry->is_damaged;
     uint32_t content_octets = has_content ? (uint32_t)m->content_octets : 0;
-    struct group *g = gather_for(spool, content_octets + entry->envelope_octets_max);
+    struct group *g = gather_for(spool, content_octets + entry->envelope_octets_max, true);
     size_t head = begin_record(g), facts_at = g->heads.len;
     text_reserve(&g->heads, MESSAGE_FACTS_OCTETS);
     g->heads.len += MESSAGE_FACTS_OCTETS;
@@ -370,13 +373,14 @@ static void seal_current(struct spool *spool)
     fly(spool, end);
 }
 
-static uint64_t room_in_current(const struct spool *spool, const struct group *g)
+static bool fits(const struct segment *s, const struct group *g, bool is_last)
 {
-    const struct segment *s = spool->current;
+    if (!s)
+        return false;
     uint64_t kept = RECORD_NUMBER_OCTETS; /* for its end */
-    if (g->has_messages && !spool->next)
+    if (g->has_messages && is_last)
         kept += s->octets / OUTCOME_RESERVE_SHARE;
-    return s->used + kept < s->octets ? s->octets - s->used - kept : 0;
+    return s->used + kept + g->octets <= s->octets;
 }
 
 /* Messages that found no room are refused; the outcomes beside them stay. */
@@ -413,16 +417,18 @@ static void drop_messages(struct spool *spool, struct group *g)
 /* Gives the first waiting group its place. False: it has to wait for a segment. */
 static bool make_room(struct spool *spool, struct group *g)
 {
-    if (g->octets <= room_in_current(spool, g))
+    if (fits(spool->current, g, !spool->next))
         return true;
-    if (!spool->next && spool->allocation_failed && g->has_messages)
+    bool is_hopeless = spool->next ? !fits(spool->next, g, true) : spool->allocation_failed;
+    if (is_hopeless && g->has_messages)
         drop_messages(spool, g);
-    if (g->octets <= room_in_current(spool, g))
+    if (fits(spool->current, g, !spool->next))
         return true;
     segments_prepare(spool);
     if (!spool->next)
         return false;
-    seal_current(spool);
+    if (spool->current)
+        seal_current(spool);
     segment_activate_next(spool);
     return true;
 }
@@ -625,12 +631,12 @@ void groups_drain(struct spool *spool)
     }
     while (!list_is_empty(&spool->waiting) && !spool->is_broken) {
         struct group *g = LIST_ITEM(spool->waiting.next, struct group, link);
-        struct text error = { 0 };
-        if (!make_room(spool, g) && !segment_prepare_now(spool, &error))
-            spool_break(spool, "no room for the last outcomes", ENOSPC);
-        text_free(&error);
-        if (spool->is_broken || g->octets > room_in_current(spool, g))
+        if (!make_room(spool, g)) {
+            int error = segment_prepare_now(spool);
+            if (error)
+                spool_break(spool, "no room for the last outcomes", error);
             continue; /* once more, now that there is a segment */
+        }
         list_remove(&g->link);
         set_durable_sequence(spool, g);
         fly(spool, g);

@@ -23,6 +23,9 @@ enum {
     ZERO_CHUNK = 2 << 20,
     ZERO_AT_OPEN = 8 << 20,
     RETRY_ALLOCATION_MS = 1000,
+    SEGMENT_OCTETS_MIN = 256 << 10,
+    SHRUNK_OCTETS_MIN = 1 << 20,    /* on a full disk segments get smaller down to this */
+    SMALL_OCTETS_MAX = 128 << 10,   /* of outcomes in one group: they fit every segment */
     ROOM_CHECK_MS = 1000,
     LARGE_FILE_CHUNK = 256 << 10,
     SPILL_OCTETS = 64 << 10,        /* while memory is short, content past this goes to a file of its own */
@@ -77,6 +80,7 @@ struct group {
     struct waiter *waiters;
     size_t waiter_count, waiter_capacity;
     uint64_t octets;         /* all of it on disk */
+    uint64_t small_octets;   /* of it what is no message */
     size_t dropped_count;
     bool wants_sync, has_messages;
     /* from its start on */
@@ -119,7 +123,8 @@ struct spool {
 
     struct list segments;    /* oldest first; the last one is current */
     size_t segment_count;
-    struct segment *current, *next;
+    uint64_t segments_octets; /* of the files in the list */
+    struct segment *current, *next; /* current NULL: there was no room for any yet */
     uint64_t next_number;
     struct prepare *preparing;
     bool allocation_failed;  /* no room for a next segment: messages are refused, outcomes go on while they can */
@@ -197,7 +202,8 @@ void segment_add_live(struct spool *, struct segment *, struct entry *);
 void segment_remove_live(struct spool *, struct entry *, uint64_t death_group);
 void segment_activate_next(struct spool *);
 void segments_prepare(struct spool *);     /* gets the next one ready on the lane, when there is none */
-bool segment_prepare_now(struct spool *, struct text *error); /* the first one, blocking */
+/* Blocking. Without room for any it goes on trying by itself: no error, and no next segment. 0 or an errno value. */
+int segment_prepare_now(struct spool *);
 void segments_retire(struct spool *);      /* removes or keeps for reuse what is finished at the old end */
 
 /* content.c */

@@ -378,6 +378,7 @@ static bool read_segment(struct recovery *r, uint64_t number)
     found->segment = segment_new(number, h.salt, h.octets, fd);
     list_append(&spool->segments, &found->segment->link);
     spool->segment_count++;
+    spool->segments_octets += h.octets;
     spool->next_number = number + 1 > spool->next_number ? number + 1 : spool->next_number;
     bool goes_on = scan_segment(spool->disk, fd, h.octets, h.salt, on_record, r, &found->result);
     found->segment->used = found->result.end;
@@ -591,8 +592,17 @@ static void take_prepared(struct recovery *r)
         return;
     list_remove(&last->segment->link);
     spool->segment_count--;
+    spool->segments_octets -= last->segment->octets;
     last->segment->is_sealed = false;
     spool->next = last->segment;
+}
+
+static bool prepare_first(struct recovery *r)
+{
+    int failed = r->spool->next ? 0 : segment_prepare_now(r->spool);
+    if (failed)
+        text_add_format(r->error, "cannot make a journal segment in %s: %s", r->spool->dir, strerror(failed));
+    return !failed;
 }
 
 static void close_sealed(struct spool *spool)
@@ -622,7 +632,7 @@ bool spool_recover(struct spool *spool, struct text *error)
         remove_orphans(&r);
         take_prepared(&r);
         spool->recovery.segments = spool->segment_count;
-        ok = resync_tail(&r) && (spool->next || segment_prepare_now(spool, error));
+        ok = resync_tail(&r) && prepare_first(&r);
     }
     if (ok) {
         /* what was read is durable now, so the first group may say so */

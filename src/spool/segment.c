@@ -44,6 +44,7 @@ void spool_jobs_abandon(struct spool *spool)
 
 void spool_job_start(struct spool *spool, struct job *job, loop_function *run, loop_function *done)
 {
+    assert(!spool->is_closing);
     job->spool = spool;
     job->run = run;
     job->done = done;
@@ -110,6 +111,7 @@ void segment_activate_next(struct spool *spool)
     spool->next = NULL;
     list_append(&spool->segments, &spool->current->link);
     spool->segment_count++;
+    spool->segments_octets += spool->current->octets;
     segments_prepare(spool);
 }
 
@@ -195,7 +197,7 @@ static void run_prepare(void *context)
     }
 }
 
-static struct prepare *new_prepare(struct spool *spool)
+static struct prepare *new_prepare(struct spool *spool, uint64_t octets)
 {
     struct prepare *p = MEMORY_NEW(struct prepare);
     p->fd = -1;
@@ -204,11 +206,11 @@ static struct prepare *new_prepare(struct spool *spool)
         .loop = spool->params.loop_number,
         .number = spool->next_number++,
         .salt = random_u64(),
-        .octets = spool->params.segment_octets,
+        .octets = octets,
         .last_id = spool->last_id,
         .created_ms = loop_wall_ms(spool->loop),
     };
-    p->is_reused = spool->spare_count > 0;
+    p->is_reused = spool->spare_count > 0 && octets == spool->params.segment_octets;
     uint64_t spare = p->is_reused ? spool->spares[--spool->spare_count] : p->header.number;
     snprintf(p->spare, sizeof(p->spare), SPARE_NAME_FORMAT, spare);
     return p;
@@ -223,23 +225,37 @@ static void on_prepare_step(void *context);
 
 static void on_retry_allocation(void *spool) { segments_prepare(spool); }
 
-static void give_up_prepare(struct spool *spool, struct prepare *p)
+static void clean_up_prepare(struct spool *spool, const struct prepare *p)
 {
     struct disk *disk = spool->disk;
-    int error = p->error;
+    uint64_t number;
     if (p->fd >= 0)
         disk->close(disk, p->fd);
     if (!p->is_reused && p->is_open)
         (void)disk->remove(disk, spool->folder, p->spare); /* what is left of it is removed at the next start */
-    if (!is_lack_of_room(error)) {
-        spool_break(spool, "making a journal segment failed", error);
-        groups_turn_end(spool);
+    if (p->is_reused && spool->spare_count < SPARES_MAX && sscanf(p->spare, "%" SCNx64, &number) == 1)
+        spool->spares[spool->spare_count++] = number;
+}
+
+/* The next size to try when one does not fit: better a small segment than mail that cannot leave. 0: none. */
+static uint64_t smaller(const struct prepare *p)
+{
+    return is_lack_of_room(p->error) && p->header.octets / 2 >= SHRUNK_OCTETS_MIN ? p->header.octets / 2 : 0;
+}
+
+static void start_step(struct spool *spool, struct prepare *p);
+
+static void give_up_prepare(struct spool *spool, struct prepare *p)
+{
+    clean_up_prepare(spool, p);
+    if (smaller(p)) {
+        start_step(spool, new_prepare(spool, smaller(p)));
         return;
     }
-    if (p->is_reused && spool->spare_count < SPARES_MAX) {
-        uint64_t number;
-        if (sscanf(p->spare, "%" SCNx64, &number) == 1)
-            spool->spares[spool->spare_count++] = number;
+    if (!is_lack_of_room(p->error)) {
+        spool_break(spool, "making a journal segment failed", p->error);
+        groups_turn_end(spool);
+        return;
     }
     spool->allocation_failed = true;
     spool_look_at_state(spool);
@@ -292,30 +308,40 @@ static void on_prepare_step(void *context)
 
 void segments_prepare(struct spool *spool)
 {
-    if (spool->next || spool->preparing || spool->is_broken || timer_is_set(&spool->allocation_timer))
+    if (spool->next || spool->preparing || spool->is_broken || spool->is_closing || timer_is_set(&spool->allocation_timer))
         return;
-    start_step(spool, new_prepare(spool));
+    start_step(spool, new_prepare(spool, spool->params.segment_octets));
 }
 
-bool segment_prepare_now(struct spool *spool, struct text *error)
+static bool prepare_now(struct spool *spool, struct prepare *p)
 {
-    struct prepare *p = new_prepare(spool);
     p->job.spool = spool;
     while (!p->error && !p->is_ready) {
         if (p->zeroed >= ZERO_AT_OPEN && !p->is_sparse)
             p->needs_zeros = false;
         run_prepare(p);
     }
-    bool is_ready = p->is_ready;
-    if (is_ready)
+    if (p->is_ready)
         adopt_prepared(spool, p);
     else
-        text_add_format(error, "cannot make a journal segment of %" PRIu64 " octets in %s: %s", p->header.octets, spool->dir,
-                        strerror(p->error));
-    if (!is_ready && p->fd >= 0)
-        spool->disk->close(spool->disk, p->fd);
-    memory_free(p);
-    return is_ready;
+        clean_up_prepare(spool, p);
+    return p->is_ready;
+}
+
+int segment_prepare_now(struct spool *spool)
+{
+    int error = 0;
+    for (uint64_t octets = spool->params.segment_octets; octets > 0;) {
+        struct prepare *p = new_prepare(spool, octets);
+        error = prepare_now(spool, p) ? 0 : p->error;
+        octets = error ? smaller(p) : 0;
+        memory_free(p);
+    }
+    if (!is_lack_of_room(error) || spool->is_closing)
+        return error;
+    spool->allocation_failed = true;
+    timer_set(spool->loop, &spool->allocation_timer, RETRY_ALLOCATION_MS, on_retry_allocation, spool);
+    return 0;
 }
 
 /* retiring ---------------------------------------------------------------------------------------------------- */
@@ -385,6 +411,7 @@ void segments_retire(struct spool *spool)
     r->keep = spool->spare_count < SPARES_MAX && oldest->octets == spool->params.segment_octets;
     list_remove(&oldest->link);
     spool->segment_count--;
+    spool->segments_octets -= oldest->octets;
     segment_free(spool, oldest);
     spool->retiring = r;
     spool_job_start(spool, &r->job, run_retire, on_retired);

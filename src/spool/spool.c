@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { LARGE_SHARE = 4, SEGMENT_OCTETS_MIN = 256 << 10 };
+enum { LARGE_SHARE = 4 };
 
 /* ids --------------------------------------------------------------------------------------------------------- */
 
@@ -123,7 +123,8 @@ struct spool *spool_open(struct loop *loop, const struct spool_params *params, s
         free_spool(spool);
         return NULL;
     }
-    segment_activate_next(spool);
+    if (spool->next)
+        segment_activate_next(spool);
     segments_retire(spool);
     spool->turn_end = (struct loop_hook){ .function = groups_turn_end, .context = spool };
     loop_add_turn_end(loop, &spool->turn_end);
@@ -269,8 +270,8 @@ void spool_get_statistics(const struct spool *spool, struct spool_statistics *to
         .messages = spool->index.count,
         .live_octets = spool->live_octets + spool->large_live_octets,
         .segments = spool->segment_count,
-        .disk_octets = (spool->segment_count + spool->spare_count + (spool->next != NULL)) * spool->params.segment_octets +
-                       spool->large_live_octets,
+        .disk_octets = spool->segments_octets + spool->spare_count * spool->params.segment_octets +
+                       (spool->next ? spool->next->octets : 0) + spool->large_live_octets,
         .groups = spool->groups,
         .syncs = spool->syncs,
         .memory_octets = spool->memory_octets,
