@@ -37,7 +37,7 @@ struct ipc_channel {
     struct loop_hook flush;
     struct timer end_soon;
     const char *end_reason;
-    bool is_blocked, has_ended, is_reading, is_freed;
+    bool is_blocked, has_ended, is_reading, is_freed, out_is_secret;
 };
 
 /* ending ------------------------------------------------------------------------------------------------------ */
@@ -143,6 +143,9 @@ static bool send_some(struct ipc_channel *c)
 static void tidy_output(struct ipc_channel *c)
 {
     if (c->sent == c->out.len) {
+        if (c->out_is_secret)
+            memory_wipe(c->out.ptr, c->out.len);
+        c->out_is_secret = false;
         text_clear(&c->out);
         c->sent = 0;
         if (c->out.capacity > BUFFER_KEPT_OCTETS) {
@@ -205,6 +208,7 @@ static void added(struct ipc_channel *c, size_t at, bool fits, const struct fram
         assert(loop_is_current(c->loop));                                                                              \
         struct frame_fds fds;                                                                                          \
         size_t at = c->out.len;                                                                                        \
+        c->out_is_secret |= frame_type_is_secret(FRAME_##name);                                                        \
         bool fits = frame_add_##name(&c->out, message, &fds);                                                          \
         added(c, at, fits, &fds);                                                                                      \
     }
@@ -245,6 +249,14 @@ static bool take_rights(struct ipc_channel *c, struct msghdr *message)
     return all_fit;
 }
 
+static enum frame_result dispatch_one(struct ipc_channel *c, slice frame)
+{
+    enum frame_result result = frame_dispatch(frame, &c->fds, c->handlers, c->context);
+    if (frame_type_is_secret(frame_type(frame)))
+        memory_wipe((char *)frame.ptr, frame.len); /* stands in c->in */
+    return result;
+}
+
 /* Handles every whole frame; returns the octets they took. */
 static size_t dispatch(struct ipc_channel *c)
 {
@@ -254,7 +266,7 @@ static size_t dispatch(struct ipc_channel *c)
         slice rest = slice_tail(text_slice(&c->in), done);
         result = frame_measure(rest, &whole);
         if (result == FRAME_OK)
-            result = frame_dispatch(slice_head(rest, whole), &c->fds, c->handlers, c->context);
+            result = dispatch_one(c, slice_head(rest, whole));
         if (result != FRAME_OK)
             break;
         done += whole;

@@ -185,11 +185,17 @@ enum frame_result frame_measure(slice octets, size_t *whole)
     return octets.len < *whole ? FRAME_INCOMPLETE : FRAME_OK;
 }
 
-enum frame_result frame_dispatch(slice frame, struct fd_queue *fds, const struct ipc_handlers *handlers, void *context)
+enum frame_type frame_type(slice frame)
 {
     uint16_t type;
     assert(frame.len >= HEAD_OCTETS);
     memcpy(&type, frame.ptr + LENGTH_OCTETS, sizeof type);
+    return (enum frame_type)type;
+}
+
+enum frame_result frame_dispatch(slice frame, struct fd_queue *fds, const struct ipc_handlers *handlers, void *context)
+{
+    enum frame_type type = frame_type(frame);
     if (type >= FRAME_TYPES)
         return FRAME_UNKNOWN;
     struct reader r = { slice_tail(frame, HEAD_OCTETS), fds, false };

@@ -42,6 +42,10 @@ enum frame_result frame_measure(slice octets, size_t *whole);
 /* Reads one whole frame and calls its handler. */
 enum frame_result frame_dispatch(slice frame, struct fd_queue *, const struct ipc_handlers *, void *context);
 
+/* Carries what must not stay in memory once it was handled: a password. */
+static inline bool frame_type_is_secret(enum frame_type type) { return type == FRAME_verify_password; }
+enum frame_type frame_type(slice frame); /* of a whole frame */
+
 struct frame_fds {
     int fds[FRAME_FDS_MAX];
     size_t count;
