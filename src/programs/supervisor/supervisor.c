@@ -436,6 +436,19 @@ static unsigned count_loops(const struct config *config)
     return processors > 3 ? (unsigned)(processors / 2) : 1;
 }
 
+/* A journal that an earlier run with more loops left behind gets a loop without listeners, so that its mail leaves. */
+static unsigned count_journals(unsigned loops)
+{
+    enum { LOOPS_MAX = 64 };
+    for (unsigned i = loops; i < LOOPS_MAX; i++) {
+        char path[32];
+        snprintf(path, sizeof path, FOLDER_SPOOL "/%u", i);
+        if (access(path, F_OK) == 0)
+            loops = i + 1;
+    }
+    return loops;
+}
+
 static bool prepare(struct supervisor *s, struct text *error)
 {
     if (!owners_find(&s->owners, s->config, s->params->users_are_optional, error))
@@ -443,10 +456,11 @@ static bool prepare(struct supervisor *s, struct text *error)
     char *dir = memory_copy_cstr(s->config->dir.ptr, s->config->dir.len);
     bool ok = folders_prepare(dir, &s->owners, error);
     memory_free(dir);
-    s->loops = count_loops(s->config);
+    unsigned loops = count_loops(s->config);
+    s->loops = ok ? count_journals(loops) : loops;
     s->program.drops_user = s->owners.are_separate;
     return ok && folders_lock(&s->program.lock, error) && certificate_provide(s->config, error) &&
-           listeners_open(&s->sockets, s->config, s->loops, error) &&
+           listeners_open(&s->sockets, s->config, loops, error) &&
            listeners_open_unix(&s->sockets, "control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
            listeners_open_unix(&s->sockets, "accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
            child_open_program(&s->program.program, error) &&
