@@ -39,6 +39,7 @@ struct loop {
 
     struct heap timers;
     struct loop_hook *hooks, *flush_hooks;
+    struct loop_hook *next_hook; /* while they run */
 
     struct post_queue own; /* posted by the loop's own thread */
     pthread_mutex_t lock;

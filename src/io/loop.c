@@ -109,25 +109,29 @@ void loop_add_flush(struct loop *loop, struct loop_hook *hook) { add_hook(&loop-
 
 void loop_remove_hook(struct loop *loop, struct loop_hook *hook)
 {
+    if (loop->next_hook == hook)
+        loop->next_hook = hook->next;
     if (!remove_hook(&loop->hooks, hook))
         (void)remove_hook(&loop->flush_hooks, hook);
 }
 
-static void run_hooks(struct loop_hook *hook)
+/* A hook may remove itself and others, and free them. */
+static void run_hooks(struct loop *loop, struct loop_hook *first)
 {
-    while (hook) {
-        struct loop_hook *next = hook->next; /* a hook may remove itself */
+    loop->next_hook = first;
+    while (loop->next_hook) {
+        struct loop_hook *hook = loop->next_hook;
+        loop->next_hook = hook->next;
         hook->function(hook->context);
-        hook = next;
     }
 }
 
 static void on_turn_end(uv_prepare_t *turn_end)
 {
     struct loop *loop = CONTAINER_OF(turn_end, struct loop, turn_end);
-    run_hooks(loop->hooks);
+    run_hooks(loop, loop->hooks);
     stream_flush_gathered(loop);
-    run_hooks(loop->flush_hooks);
+    run_hooks(loop, loop->flush_hooks);
     output_run_released(loop);
     if (!list_is_empty(&loop->to_flush) || loop->released)
         loop_stay_awake(loop);

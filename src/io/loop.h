@@ -33,7 +33,7 @@ struct loop_hook {
 void loop_add_turn_end(struct loop *, struct loop_hook *);
 /* Runs after all of those, beside the sending of what streams gathered: for who gathers output of its own (ipc/). */
 void loop_add_flush(struct loop *, struct loop_hook *);
-void loop_remove_hook(struct loop *, struct loop_hook *); /* of either kind */
+void loop_remove_hook(struct loop *, struct loop_hook *); /* of either kind, also from within a hook */
 
 /* timer - intrusive: stands in its owner, costs no system call. {0} is a timer that is not set. */
 struct timer {

@@ -181,6 +181,37 @@ static void test_hooks_in_order_after_posts(void **state)
     loop_remove_hook(loop, &second);
 }
 
+/* A stage that ends within a hook takes its own hooks away, and the memory they stand in. */
+static struct loop_hook *removed[2];
+static void remove_both(void *context)
+{
+    letter(context);
+    for (size_t i = 0; i < COUNT(removed); i++) {
+        loop_remove_hook(loop, removed[i]);
+        memory_free(removed[i]);
+    }
+    loop_stop(loop);
+}
+
+static void test_hooks_removed_by_a_hook(void **state)
+{
+    (void)state;
+    static struct loop_hook last;
+    for (size_t i = 0; i < COUNT(removed); i++) {
+        removed[i] = MEMORY_NEW(struct loop_hook);
+        *removed[i] = (struct loop_hook){ i == 0 ? remove_both : letter, i == 0 ? "r" : "x" };
+        loop_add_turn_end(loop, removed[i]);
+    }
+    last = (struct loop_hook){ letter, "l" };
+    loop_add_turn_end(loop, &last);
+    run();
+    assert_true(trace.len >= 2 && trace.ptr[0] == 'r' && trace.ptr[1] == 'l');
+    assert_true(slice_find_byte(text_slice(&trace), 'x') == SLICE_NOT_FOUND);
+    assert_int_equal(slice_find_byte_last(text_slice(&trace), 'r'), 0);
+    text_free(&trace);
+    trace = (struct text){ 0 };
+}
+
 /* posts from other threads: none lost, order of each kept */
 enum { POSTERS = 4, POSTS = 20000 };
 struct poster {
@@ -359,6 +390,7 @@ int main(void)
         TEST(test_many_timers),
         TEST(test_clock_of_the_loop),
         TEST(test_hooks_in_order_after_posts),
+        TEST(test_hooks_removed_by_a_hook),
         TEST(test_posts_of_other_threads),
         TEST(test_work_on_both_lanes),
         TEST(test_disk_lane_waits_side_by_side),
