@@ -158,11 +158,12 @@ static void success_reports(void **state)
     struct world w;
     world_make(&w, 2);
     w.params.kind = REPORT_RELAYED;
-    w.outcomes[0] = (struct outcome){ .action = ACTION_DELIVERED, .stage = STAGE_MAILBOX, .status = { 2, 0, 0 } };
+    w.outcomes[0] = (struct outcome){ .action = ACTION_DELIVERED, .stage = STAGE_MAILBOX, .status = { 2, 0, 0 }, .text = SLICE("new/1.2.3") };
     w.outcomes[1] = (struct outcome){ .action = ACTION_RELAYED, .stage = STAGE_CONTENT, .status = { 2, 0, 0 }, .remote_name = SLICE("mx.b.org") };
     slice report = world_report(&w);
     assert_true(has(report, "Subject: On its way: your message to ann@gone.example and 1 other\r\n"));
     assert_true(has(report, "It was delivered."));
+    assert_false(has(report, "new/1.2.3")); /* where it lies is not the sender's business */
     assert_true(has(report, "It was handed to mx.b.org, which does not report"));
     assert_true(has(report, "Action: delivered\r\nStatus: 2.0.0\r\n") && has(report, "Action: relayed\r\nStatus: 2.0.0\r\n"));
     w.params.recipient_count = 1;
@@ -182,7 +183,7 @@ static void expired_report(void **state)
     assert_true(has(report, "tried again and again for 5 days and has been given up"));
     assert_true(has(report, "The recipient's mailbox is full."));
     assert_true(has(report, "    452 mailbox full\r\n")); /* the status was not in the reply */
-    assert_true(has(report, "Action: failed\r\nStatus: 4.2.2\r\n"));
+    assert_true(has(report, "Action: failed\r\nStatus: 4.4.7\r\n"));
     text_free(&w.content);
 }
 
@@ -212,6 +213,23 @@ static void due(void **state)
         for (int kind = REPORT_FAILED; kind <= REPORT_RELAYED; kind++)
             assert_false(report_is_due((enum report_kind)kind, &w.message, 0));
     }
+}
+
+/* Recipients of the same fate are explained once, also where the server repeats the address; others apart. */
+static void same_ends_stand_together(void **state)
+{
+    (void)state;
+    struct world w;
+    world_make(&w, 3);
+    w.recipients[1].forward_path = w.recipients[1].original = (struct path){ SLICE("bob"), SLICE("b.org") };
+    w.outcomes[0].text = SLICE("<ann@gone.example>: unknown");
+    w.outcomes[1].text = SLICE("<bob@b.org>: unknown");
+    w.outcomes[2].text = SLICE("<ann@gone.example>: not known");
+    slice report = world_report(&w);
+    assert_true(has(report, "  ann@gone.example\r\n  bob@b.org\r\n\r\n  What happened"));
+    assert_true(has(report, "said about the last of them:\r\n    550 5.1.1 <bob@b.org>: unknown\r\n\r\n  ann@gone.example\r\n\r\n  What"));
+    assert_true(has(report, "said about this address:\r\n    550 5.1.1 <ann@gone.example>: not known\r\n"));
+    text_free(&w.content);
 }
 
 /* RFC 3461 §4.3: the whole message only when it was asked for, something failed, and it is not too large. */
@@ -301,6 +319,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(failed_report),    cmocka_unit_test(delayed_report),   cmocka_unit_test(success_reports),
         cmocka_unit_test(expired_report),   cmocka_unit_test(due),              cmocka_unit_test(what_is_returned),
+        cmocka_unit_test(same_ends_stand_together),
         cmocka_unit_test(long_lists_are_cut_for_people_only), cmocka_unit_test(nothing_is_injected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

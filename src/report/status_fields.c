@@ -88,10 +88,11 @@ static void add_message_group(struct text *to, const struct report_params *p)
  * they are no diagnostic of SMTP (RFC 3464 §2.3.6). */
 static void add_diagnostic(struct text *to, const struct outcome *o)
 {
-    if (o->reply_code == 0 && o->text.len == 0)
+    bool is_ours = o->reply_code == 0; /* what we noted about a success (where it lies) is not for the sender */
+    if (is_ours && (o->text.len == 0 || outcome_is_success(o->action)))
         return;
     struct text words = { 0 };
-    if (o->reply_code) {
+    if (!is_ours) {
         text_add_u64(&words, o->reply_code);
         text_add_byte(&words, ' ');
         if (o->status_was_told) {
@@ -100,15 +101,18 @@ static void add_diagnostic(struct text *to, const struct outcome *o)
         }
     }
     text_add(&words, slice_head(o->text, REPORT_TEXT_MAX));
-    add_typed(to, SLICE("Diagnostic-Code"), o->reply_code ? SLICE("smtp") : SLICE("x-postrider"),
+    add_typed(to, SLICE("Diagnostic-Code"), is_ours ? SLICE("x-postrider") : SLICE("smtp"),
               slice_trim_lines(text_slice(&words)));
     text_free(&words);
 }
 
-/* RFC 3464 §2.3.4: a status is always given; its class follows the action where the attempt told none. */
+/* RFC 3464 §2.3.4: a status is always given; its class follows the action where the attempt told none. For a message
+ * that ran out of time it is that (RFC 3463 §3.5, X.4.7); what the last attempt met stands in the diagnostic. */
 static struct status status_of(const struct outcome *o, enum report_kind kind)
 {
     static const uint8_t classes[] = { [REPORT_FAILED] = 5, [REPORT_DELAYED] = 4, [REPORT_RELAYED] = 2 };
+    if (o->expired)
+        return (struct status){ 4, 4, 7 };
     return o->status.class ? o->status : (struct status){ classes[kind], 0, 0 };
 }
 

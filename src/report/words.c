@@ -69,13 +69,13 @@ static void add_server(struct text *to, const struct outcome *o)
 }
 
 /* Which of our words the reply answered, in terms of a letter rather than of SMTP. */
-static const char *answered_step(enum delivery_stage stage)
+static const char *answered_step(enum delivery_stage stage, bool is_group)
 {
     switch (stage) {
     case STAGE_MAIL:
         return " said about the sender's address";
     case STAGE_RCPT:
-        return " said about this address";
+        return is_group ? " said about the last of them" : " said about this address";
     case STAGE_DATA:
     case STAGE_CONTENT:
         return " said about the message";
@@ -109,7 +109,7 @@ static void add_reply(struct text *to, const struct outcome *o)
     }
 }
 
-static void add_who_said_so(struct text *to, const struct outcome *o)
+static void add_who_said_so(struct text *to, const struct outcome *o, bool is_group)
 {
     if (o->text.len == 0 && o->reply_code == 0)
         return;
@@ -117,7 +117,7 @@ static void add_who_said_so(struct text *to, const struct outcome *o)
     if (o->reply_code && o->remote_name.len) {
         add(&lead, "The server ");
         add_server(&lead, o);
-        add(&lead, answered_step(o->stage));
+        add(&lead, answered_step(o->stage, is_group));
     } else if (o->remote_name.len && o->stage != STAGE_MAILBOX) {
         add(&lead, "Our server noted about ");
         add_server(&lead, o);
@@ -140,7 +140,7 @@ static void add_labelled(struct text *to, const char *label, slice words)
     text_free(&paragraph);
 }
 
-static void add_failure(struct text *to, const struct report_params *p, const struct outcome *o)
+static void add_failure(struct text *to, const struct report_params *p, const struct outcome *o, bool is_group)
 {
     const struct advice *advice = advice_of(cause_find(o));
     if (o->expired) {
@@ -155,7 +155,7 @@ static void add_failure(struct text *to, const struct report_params *p, const st
     add_labelled(to, p->kind == REPORT_DELAYED ? "What is in the way: " : "What happened: ", advice->happened);
     if (p->kind == REPORT_FAILED)
         add_labelled(to, "What you can do: ", advice->to_do);
-    add_who_said_so(to, o);
+    add_who_said_so(to, o, is_group);
 }
 
 static void add_success(struct text *to, const struct outcome *o)
@@ -178,12 +178,38 @@ static void add_success(struct text *to, const struct outcome *o)
     text_free(&words);
 }
 
+/* What stands before and behind the address in a reply; all of it and nothing where the address is not in it. */
+static void split_at_address(slice text, struct path address, slice *before, slice *behind)
+{
+    struct text mailbox = { 0 };
+    text_add_mailbox(&mailbox, address);
+    size_t at = slice_find(text, text_slice(&mailbox));
+    *before = slice_head(text, at);
+    *behind = at == SLICE_NOT_FOUND ? (slice){ 0 } : slice_tail(text, at + mailbox.len);
+    text_free(&mailbox);
+}
+
+/* Many servers repeat the address in their words: two replies that differ in nothing else say the same. */
+static bool is_same_text(slice a, slice b, struct path a_address, struct path b_address)
+{
+    slice a_before, a_behind, b_before, b_behind;
+    split_at_address(a, a_address, &a_before, &a_behind);
+    split_at_address(b, b_address, &b_before, &b_behind);
+    return slice_eq(a_before, b_before) && slice_eq(a_behind, b_behind);
+}
+
 static bool is_same_outcome(const struct outcome *a, const struct outcome *b)
 {
     return a->action == b->action && a->stage == b->stage && a->reply_code == b->reply_code &&
            a->expired == b->expired && a->status.class == b->status.class && a->status.subject == b->status.subject &&
-           a->status.detail == b->status.detail && slice_eq(a->text, b->text) &&
-           slice_eq(a->remote_name, b->remote_name);
+           a->status.detail == b->status.detail && slice_eq(a->remote_name, b->remote_name);
+}
+
+static bool is_same_end(const struct report_params *p, size_t a, size_t b)
+{
+    return is_same_outcome(&p->outcomes[a], &p->outcomes[b]) &&
+           is_same_text(p->outcomes[a].text, p->outcomes[b].text, report_recipient(p, a)->forward_path,
+                        report_recipient(p, b)->forward_path);
 }
 
 /* Recipients that met the same end stand together above its one explanation. */
@@ -193,13 +219,14 @@ static void add_recipients(struct text *to, const struct report_params *p)
     for (size_t i = 0; i < listed; i++) {
         const struct outcome *o = &p->outcomes[i];
         add_recipient(to, report_recipient(p, i));
-        if (i + 1 < listed && is_same_outcome(o, &p->outcomes[i + 1]))
+        if (i + 1 < listed && is_same_end(p, i, i + 1))
             continue;
+        bool is_group = i > 0 && is_same_end(p, i - 1, i);
         add(to, "\n");
         if (p->kind == REPORT_RELAYED)
             add_success(to, o);
         else
-            add_failure(to, p, o);
+            add_failure(to, p, o, is_group);
         add(to, "\n");
     }
     if (p->recipient_count > listed)

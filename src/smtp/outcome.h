@@ -32,6 +32,7 @@ struct outcome {
     bool expired;          /* ACTION_FAILED because the queue lifetime ended */
 };
 static inline bool outcome_is_final(enum action a) { return a == ACTION_DELIVERED || a == ACTION_RELAYED || a == ACTION_EXPANDED || a == ACTION_FAILED; }
+static inline bool outcome_is_success(enum action a) { return outcome_is_final(a) && a != ACTION_FAILED; }
 void outcome_encode(struct text *, const struct outcome *);
 MUST_CHECK bool outcome_decode(struct arena *, slice *input, struct outcome *); /* takes its octets off *input */
 void outcome_copy(struct arena *, struct outcome *to, const struct outcome *from);
