@@ -323,7 +323,7 @@ static void test_delay_warning(void **state)
         w->report_fails = true;
         world_send(w, warned[i].recipients);
         world_run_until(w, one_refused);
-        assert_true(clock_wall_ms() - world_message(w)->envelope->arrived_ms >= 300);
+        assert_true(clock_wall_ms() - world_message(w)->envelope->arrived_ms >= 200);
         world_run_for(w, 100);
         assert_false(is_warned(w));
         w->report_fails = false;
