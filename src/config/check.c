@@ -83,6 +83,17 @@ static bool check_address(reader *r, slice *address, enum section_id id, size_t 
     return ok;
 }
 
+/* The same for the name of a mailbox, which is a folder's too. */
+static bool check_mailbox(reader *r, slice *address, enum section_id id, size_t index, const char *option)
+{
+    if (!check_address(r, address, id, index, option))
+        return false;
+    if (slice_find_byte(*address, '/') == SLICE_NOT_FOUND)
+        return true;
+    reader_mistake(r, id, index, option, "a mailbox is a folder: its name cannot hold a /");
+    return false;
+}
+
 static slice domain_of(slice address) { return slice_tail(address, slice_find_byte_last(address, '@') + 1); }
 
 /* --- sections ----------------------------------------------------------------------------------------------------- */
@@ -233,7 +244,7 @@ static void check_accounts(reader *r)
     struct map seen = { 0 };
     for (size_t i = 0; i < r->config->account_count; i++) {
         struct config_account *a = &r->config->accounts[i];
-        if (a->address.len && check_address(r, &a->address, SECTION_ACCOUNTS, i, "address"))
+        if (a->address.len && check_mailbox(r, &a->address, SECTION_ACCOUNTS, i, "address"))
             (void)note_unique(r, &seen, a->address, SECTION_ACCOUNTS, i, "address");
         struct item_places *places = &r->gathered[SECTION_ACCOUNTS].places[i];
         const struct section *section = &config_sections[SECTION_ACCOUNTS];
@@ -367,7 +378,7 @@ static void check_routes(reader *r)
         check_route_host(r, i);
         check_route_security(r, i);
         if (route->via == ROUTE_CAPTURE || route->mailbox.len)
-            (void)check_address(r, &route->mailbox, SECTION_ROUTES, i, "mailbox");
+            (void)check_mailbox(r, &route->mailbox, SECTION_ROUTES, i, "mailbox");
     }
 }
 
