@@ -1,129 +1,22 @@
-#include "base/clock.h"
-#include "base/memory.h"
+#include "io/ends_for_test.h"
 #include "tls/inside.h"
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
-#include <cmocka.h>
-
-static struct loop *loop;
-static struct address listening;
-static struct timer guard;
 static struct text certificate, key, error;
 
-struct end {
-    struct stream *stream;
-    struct text got;
-    bool has_ended, was_secured;
-    enum io_result why;
-    size_t octets;
-    void (*after_bytes)(struct end *);
-};
-static struct end client, server;
-
-static void too_late(void *context)
+static int set_up_connection(void **state)
 {
-    (void)context;
-    fail_msg("the loop did not stop");
+    int result = set_up(state);
+    connect_both();
+    return result;
 }
 
-static void run(void)
+static int tear_down_connection(void **state)
 {
-    timer_set(loop, &guard, SECONDS(20), too_late, NULL);
-    loop_run(loop);
-    timer_clear(loop, &guard);
-}
-
-static void stop(void *context)
-{
-    (void)context;
-    loop_stop(loop);
-}
-
-static void run_for(uint64_t ms)
-{
-    struct timer timer = { 0 };
-    timer_set(loop, &timer, ms, stop, NULL);
-    run();
-    timer_clear(loop, &timer);
-}
-
-static void on_bytes(void *context, slice bytes)
-{
-    struct end *end = context;
-    end->octets += bytes.len;
-    text_add(&end->got, bytes);
-    if (end->after_bytes)
-        end->after_bytes(end);
-}
-
-static void on_end(void *context, enum io_result why)
-{
-    struct end *end = context;
-    assert_false(end->has_ended);
-    end->has_ended = true;
-    end->why = why;
-    loop_stop(loop);
-}
-
-static void on_secured(void *context, enum io_result why)
-{
-    struct end *end = context;
-    assert_false(end->was_secured);
-    end->was_secured = true;
-    end->why = why;
-    if (client.was_secured && server.was_secured)
-        loop_stop(loop);
-}
-
-static const struct stream_events events = { on_bytes, on_end, on_secured, NULL };
-
-static void on_accepted(void *context, struct stream *stream)
-{
-    (void)context;
-    server.stream = stream;
-    if (client.stream)
-        loop_stop(loop);
-}
-
-static void on_connected(void *context, struct stream *stream, enum io_result result)
-{
-    (void)context;
-    assert_int_equal(result, IO_OK);
-    client.stream = stream;
-    if (server.stream)
-        loop_stop(loop);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    client = server = (struct end){ 0 };
-    loop = loop_new("test");
-    assert_true(address_parse_with_port(SLICE("127.0.0.1:0"), &listening));
-    int fd = listener_bind(&listening, false);
-    socklen_t length = sizeof listening;
-    assert_int_equal(getsockname(fd, &listening.any, &length), 0);
-    assert_non_null(listener_new(loop, fd, on_accepted, NULL));
-    stream_connect(loop, &(struct connect_params){ .peer = listening, .timeout_ms = SECONDS(5) }, on_connected, NULL);
-    run();
-    stream_start(client.stream, &events, &client);
-    stream_start(server.stream, &events, &server);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    loop_free(loop);
-    text_free(&client.got);
-    text_free(&server.got);
     text_free(&error);
-    return 0;
+    return tear_down(state);
 }
 
 static struct tls_context *server_context(void)
@@ -177,7 +70,7 @@ static void test_verified_connection(void **state)
     assert_true(tls_get_info(server.stream, &info));
     assert_false(info.verified); /* no certificate of the client is asked for */
     stream_write(client.stream, SLICE("EHLO a\0b\r\n"));
-    run_for(20);
+    run_until_got(&server, 10);
     assert_int_equal(server.got.len, 10);
     assert_memory_equal(server.got.ptr, "EHLO a\0b\r\n", 10);
     stream_close(server.stream);
@@ -209,7 +102,7 @@ static void test_tls_1_2(void **state)
     assert_non_null(strstr(info.cipher, "ECDHE"));
     assert_non_null(strstr(info.cipher, "GCM"));
     stream_write(server.stream, SLICE("220"));
-    run_for(20);
+    run_until_got(&client, 3);
     assert_int_equal(client.octets, 3);
 }
 
@@ -444,10 +337,7 @@ static void connect_again(void)
         *both[i] = (struct end){ 0 };
     }
     run_for(5);
-    stream_connect(loop, &(struct connect_params){ .peer = listening, .timeout_ms = SECONDS(5) }, on_connected, NULL);
-    run();
-    stream_start(client.stream, &events, &client);
-    stream_start(server.stream, &events, &server);
+    connect_both();
 }
 
 static bool is_resumed(struct tls_context *for_client, struct tls_context *for_server, slice name)
@@ -505,13 +395,6 @@ static void test_sessions_are_bounded(void **state)
     tls_context_release(context);
 }
 
-static int releases;
-static void count_release(void *context)
-{
-    (void)context;
-    releases++;
-}
-
 /* Much in both directions at once, with a pause on the way. */
 static void test_much_data(void **state)
 {
@@ -523,13 +406,13 @@ static void test_much_data(void **state)
         piece[i] = (char)(i * 7 / 3);
     stream_pause(server.stream);
     for (int i = 0; i < PIECES; i++) {
-        stream_write_shared(client.stream, slice_from(piece, PIECE), count_release, NULL);
+        stream_write_shared(client.stream, slice_from(piece, PIECE), released, NULL);
         stream_write(server.stream, slice_from(piece, PIECE));
     }
     run_for(50);
     stream_resume(server.stream);
-    for (int i = 0; i < 200 && (server.octets < PIECE * PIECES || client.octets < PIECE * PIECES); i++)
-        run_for(20);
+    run_until_got(&server, PIECE * PIECES);
+    run_until_got(&client, PIECE * PIECES);
     assert_int_equal(server.octets, PIECE * PIECES);
     assert_int_equal(client.octets, PIECE * PIECES);
     assert_int_equal(releases, PIECES);
@@ -549,7 +432,7 @@ static void test_a_turns_writes_are_one_record(void **state)
     client.after_bytes = count_calls;
     for (int i = 0; i < 100; i++)
         stream_write(server.stream, SLICE("250 2.1.5 fine\r\n"));
-    run_for(20);
+    run_until_got(&client, 1600);
     assert_int_equal(client.octets, 1600);
     assert_int_equal((int)client.why, 1);
 }
@@ -646,7 +529,7 @@ static int free_certificate(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_connection, tear_down_connection)
     const struct CMUnitTest tests[] = {
         TEST(test_verified_connection),
         TEST(test_encrypted_only),
