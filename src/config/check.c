@@ -422,39 +422,3 @@ void config_check(struct reader *r)
     check_server(r);
     map_free(&hosted);
 }
-
-struct folded {
-    char octets[255]; /* RFC 5321 §4.5.3.1.2 */
-};
-static slice fold(struct folded *folded, slice domain)
-{
-    size_t len = size_min(domain.len, sizeof(folded->octets));
-    for (size_t i = 0; i < len; i++)
-        folded->octets[i] = ascii_lower(domain.ptr[i]);
-    return slice_from(folded->octets, len);
-}
-
-const struct config_route *config_find_exact_route(const struct config *config, slice domain)
-{
-    struct folded folded;
-    return map_get(&config->route_index, fold(&folded, domain));
-}
-
-const struct config_route *config_find_route(const struct config *config, slice domain)
-{
-    struct folded folded;
-    slice name = fold(&folded, domain);
-    const struct config_route *best = map_get(&config->route_index, name);
-    const struct config_route *any = map_get(&config->route_index, SLICE("*"));
-    if (any && (!best || any < best))
-        best = any;
-    /* ".example.org" for "mail.example.org", then ".org". */
-    for (size_t dot = slice_find_byte(name, '.'); dot != SLICE_NOT_FOUND; dot = slice_find_byte(name, '.')) {
-        name = slice_tail(name, dot);
-        const struct config_route *route = map_get(&config->route_index, name);
-        if (route && (!best || route < best))
-            best = route;
-        name = slice_tail(name, 1);
-    }
-    return best;
-}

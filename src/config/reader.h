@@ -2,7 +2,7 @@
 #include "config/node.h"
 #include "config/table.h"
 /*
- * reader - from trees of nodes to a config. Private to config/: config.c reads, check.c looks at the whole.
+ * reader - from trees of nodes to a config. Private to config/: config.c leads.
  *
  * Reading goes in two passes: the first gathers, through all included files, what belongs to each section; the second
  * sets the options of each item. Where each value was written is kept until the checks of the whole are done.
@@ -32,5 +32,12 @@ void reader_mistake(struct reader *, enum section_id, size_t index, const char *
 /* The place of it, for "first given at": "postrider.yaml:12". */
 slice reader_place(struct reader *, enum section_id, size_t index, const char *option);
 
+void reader_mistake_at(struct reader *, const struct node *, slice option, const char *what);
+slice reader_option_path(struct reader *, enum section_id, slice option); /* "limits.max_errors" */
+
+/* gather.c, the first pass: `path` is the file's own, resolved, or empty for a text. */
+void reader_gather(struct reader *, slice yaml, const struct source *, slice path);
+/* options.c, the second pass: one section. */
+void reader_read_section(struct reader *, enum section_id);
 /* check.c: what no single value shows. May fold domains to lower case. */
 void config_check(struct reader *);

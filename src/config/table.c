@@ -136,6 +136,14 @@ const char *option_type_expected(enum option_type type)
     return expected[type];
 }
 
+const struct section *config_find_section(slice name)
+{
+    for (size_t i = 1; i < SECTIONS; i++)
+        if (slice_eq(config_sections[i].name, name))
+            return &config_sections[i];
+    return NULL;
+}
+
 const struct option *section_find_option(const struct section *section, slice name)
 {
     for (size_t i = 0; i < section->option_count; i++)

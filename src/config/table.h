@@ -74,6 +74,7 @@ struct section {
 };
 extern const struct section config_sections[SECTIONS];
 
+const struct section *config_find_section(slice name); /* NULL: there is none, or it is the top of the file */
 const struct option *section_find_option(const struct section *, slice name);
 
 /* The struct that holds the options of item `index` (0 where the section is no list). */
