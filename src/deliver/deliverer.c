@@ -225,6 +225,7 @@ void deliverer_stop(struct deliverer *d)
 void deliverer_free(struct deliverer *d)
 {
     d->is_stopping = true;
+    loop_remove_hook(d->doors.loop, &d->turn_end);
     struct list *node;
     while ((node = list_first(&d->connections))) {
         struct connection *c = LIST_ITEM(node, struct connection, in_table);

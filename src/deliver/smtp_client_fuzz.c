@@ -35,6 +35,11 @@ static void run_later(loop_function *function, void *context)
 
 /* --- io --- */
 void loop_add_turn_end(struct loop *loop, struct loop_hook *hook) { loop->hook = hook; }
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook)
+{
+    if (loop->hook == hook)
+        loop->hook = NULL;
+}
 uint64_t loop_now_ms(const struct loop *loop) { return (void)loop, now_ms; }
 void timer_set(struct loop *loop, struct timer *timer, uint64_t after_ms, loop_function *function, void *context)
 {
