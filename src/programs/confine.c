@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 /* Landlock has no wrappers in glibc; kernel headers of Debian 12 know version 2 of it, so newer rights are named here. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -109,6 +110,7 @@ static bool confine_calls(enum confine_network network, struct text *text)
 
 bool confine_self(const struct confine_rules *rules, struct text *text)
 {
+    tzset(); /* the time zone's file is read now: afterwards it may be out of reach, and dates would silently be UTC */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         text_add_format(text, "no_new_privs refused: %s", strerror(errno));
         return false;
