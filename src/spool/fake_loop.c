@@ -106,9 +106,8 @@ void fake_run_jobs(struct loop *loop)
         run_one_job(loop);
 }
 
-void fake_turn(struct loop *loop)
+static void end_turn(struct loop *loop)
 {
-    run_one_job(loop);
     size_t count = loop->post_count;
     struct fake_post posts[COUNT(loop->posts)];
     memcpy(posts, loop->posts, count * sizeof(posts[0]));
@@ -122,6 +121,21 @@ void fake_turn(struct loop *loop)
     for (struct loop_hook *hook = loop->hooks, *next; hook; hook = next) {
         next = hook->next;
         hook->function(hook->context);
+    }
+}
+
+void fake_turn(struct loop *loop)
+{
+    run_one_job(loop);
+    end_turn(loop);
+}
+
+void fake_wait(struct loop *loop, uint64_t ms)
+{
+    for (uint64_t i = 0; i < ms; i++) {
+        loop->now_ms++;
+        loop->wall_ms++;
+        end_turn(loop);
     }
 }
 

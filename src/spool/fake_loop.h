@@ -12,5 +12,6 @@ void fake_turn(struct loop *);                    /* one lane job at most, what 
 void fake_run_jobs(struct loop *);                /* the lanes run dry; the loop has not heard of it yet */
 void fake_settle(struct loop *);                  /* turns until nothing is left but timers */
 void fake_pass(struct loop *, uint64_t ms);       /* time passes, by the millisecond, with what comes due */
+void fake_wait(struct loop *, uint64_t ms);       /* the same, but the lanes get nothing done */
 void fake_set_wall(struct loop *, uint64_t wall_ms);
 size_t fake_jobs_waiting(const struct loop *);

@@ -1,204 +1,5 @@
-#include "spool/fake_loop.h"
-#include "spool/spool.h"
+#include "spool/fixture.h"
 #include "spool/task.h"
-#include "base/clock.h"
-#include "base/memory.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <sys/stat.h>
-
-struct fixture {
-    char dir[64];
-    struct loop *loop;
-    struct spool_params params;
-    struct spool *spool;
-};
-
-static void remove_folder(const char *dir)
-{
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char path[512];
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        if (unlink(path) != 0)
-            remove_folder(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
-
-static void open_spool(struct fixture *f)
-{
-    struct text error = { 0 };
-    f->spool = spool_open(f->loop, &f->params, &error);
-    if (!f->spool)
-        fail_msg("%s", text_cstr(&error));
-    text_free(&error);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = MEMORY_NEW(struct fixture);
-    snprintf(f->dir, sizeof(f->dir), "/tmp/spool-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->loop = loop_new("test");
-    f->params = (struct spool_params){
-        .dir = f->dir,
-        .segment_octets = 256 << 10,
-        .large_octets = 64 << 10,
-        .memory_octets = 8 << 20,
-    };
-    open_spool(f);
-    *state = f;
-    return 0;
-}
-
-static void close_spool(struct fixture *f)
-{
-    fake_run_jobs(f->loop); /* spool_close waits for the lanes */
-    spool_close(f->spool);
-    f->spool = NULL;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    close_spool(f);
-    fake_settle(f->loop);
-    loop_free(f->loop);
-    remove_folder(f->dir);
-    memory_free(f);
-    return 0;
-}
-
-static void reopen(struct fixture *f)
-{
-    close_spool(f);
-    fake_settle(f->loop);
-    open_spool(f);
-}
-
-
-struct answer {
-    int count;
-    enum spool_result result;
-    struct spool_message *message;
-};
-
-static void on_done(void *context, enum spool_result result, struct spool_message *m)
-{
-    struct answer *a = context;
-    a->count++;
-    a->result = result;
-    a->message = m;
-}
-
-static struct recipient recipients[3] = {
-    { .forward_path = { LIT("ann"), LIT("example.org") }, .original = { LIT("a"), LIT("example.org") } },
-    { .forward_path = { LIT("bob"), LIT("example.net") }, .original = { LIT("bob"), LIT("example.net") } },
-    { .forward_path = { LIT("eve"), LIT("example.com") }, .original = { LIT("eve"), LIT("example.com") },
-      .original_recipient = LIT("rfc822;eve@example.com"), .notify = NOTIFY_FAILURE },
-};
-
-static struct envelope envelope_to(size_t count)
-{
-    return (struct envelope){
-        .reverse_path = { LIT("sender"), LIT("example.org") },
-        .client_address = LIT("192.0.2.1"),
-        .listener = LIT("mx"),
-        .arrived_ms = 1764000000123,
-        .recipients = recipients,
-        .recipient_count = count,
-    };
-}
-
-static void fill(char *to, size_t octets, unsigned seed)
-{
-    for (size_t i = 0; i < octets; i++)
-        to[i] = (char)(' ' + (i * 7 + seed * 13 + i / 251) % 94);
-}
-
-static void commit_octets(struct fixture *f, size_t octets, unsigned seed, size_t recipient_count, struct answer *answer)
-{
-    char *content = memory_new(octets);
-    fill(content, octets, seed);
-    struct spool_draft *draft = spool_begin(f->spool);
-    for (size_t at = 0; at < octets; at += 5000)
-        if (spool_append(draft, slice_from(content + at, size_min(5000, octets - at))) != SPOOL_OK)
-            break;
-    struct envelope envelope = envelope_to(recipient_count);
-    *answer = (struct answer){ 0 };
-    spool_commit(draft, &envelope, 0, on_done, answer);
-    memory_free(content);
-}
-
-static struct spool_message *accept_octets(struct fixture *f, size_t octets, unsigned seed, size_t recipient_count)
-{
-    struct answer answer;
-    commit_octets(f, octets, seed, recipient_count, &answer);
-    assert_int_equal(answer.count, 0); /* never inside the call */
-    fake_pass(f->loop, 3);
-    assert_int_equal(answer.count, 1);
-    assert_int_equal(answer.result, SPOOL_OK);
-    return answer.message;
-}
-
-struct loading {
-    int count;
-    enum spool_result result;
-    struct spool_content content;
-};
-
-static void on_loaded(void *context, enum spool_result result, const struct spool_content *content)
-{
-    struct loading *l = context;
-    l->count++;
-    l->result = result;
-    if (content)
-        l->content = *content;
-}
-
-static void assert_content(struct fixture *f, struct spool_message *m, size_t octets, unsigned seed)
-{
-    struct loading l = { 0 };
-    if (!spool_load(f->spool, m, &l.content, on_loaded, &l)) {
-        fake_settle(f->loop);
-        assert_int_equal(l.count, 1);
-        assert_int_equal(l.result, SPOOL_OK);
-    }
-    char *expected = memory_new(octets), *got = memory_new(octets);
-    fill(expected, octets, seed);
-    assert_int_equal(m->content_octets, octets);
-    if (l.content.fd >= 0) {
-        assert_int_equal(l.content.file_octets, octets);
-        assert_int_equal(pread(l.content.fd, got, octets, 0), octets);
-        assert_memory_equal(got, expected, octets);
-    } else {
-        assert_int_equal(l.content.octets.len, octets);
-        assert_memory_equal(l.content.octets.ptr, expected, octets);
-    }
-    memory_free(expected);
-    memory_free(got);
-    spool_release(f->spool, m);
-}
-
-static const struct outcome relayed = { .action = ACTION_RELAYED, .status = { 2, 0, 0 }, .reply_code = 250, .text = LIT("ok") };
-static const struct outcome delayed = {
-    .action = ACTION_DELAYED, .stage = STAGE_RCPT, .status = { 4, 2, 1 }, .reply_code = 451,
-    .text = LIT("try later"), .remote_name = LIT("mx.example.org"), .remote_address = LIT("192.0.2.7:25"),
-};
-static const struct outcome failed = { .action = ACTION_FAILED, .status = { 5, 1, 1 }, .reply_code = 550, .text = LIT("no") };
 
 static void accepts_and_recovers(void **state)
 {
@@ -212,7 +13,7 @@ static void accepts_and_recovers(void **state)
         assert_true(i == 0 || ids[i] > ids[i - 1]);
     }
     for (int round = 0; round < 2; round++) {
-        reopen(f);
+        fixture_reopen(f);
         assert_int_equal(spool_count(f->spool), COUNT(sizes));
         for (size_t i = 0; i < COUNT(sizes); i++) {
             struct spool_message *m = spool_find(f->spool, ids[i]);
@@ -240,7 +41,7 @@ static void keeps_states(void **state)
     assert_false(spool_record(f->spool, m, 1, &delayed, 1764000900000));
     spool_set_held(f->spool, m, true);
     spool_set_delay_warning(f->spool, m);
-    reopen(f);
+    fixture_reopen(f);
     m = spool_find(f->spool, id);
     assert_non_null(m);
     assert_true(m->held);
@@ -256,7 +57,7 @@ static void keeps_states(void **state)
     assert_content(f, m, 500, 1);
     spool_set_held(f->spool, m, false);
     spool_set_next_attempt(f->spool, m, 42);
-    reopen(f);
+    fixture_reopen(f);
     m = spool_find(f->spool, id);
     assert_false(m->held);
     assert_int_equal(m->recipients[1].next_attempt_ms, 42);
@@ -265,15 +66,389 @@ static void keeps_states(void **state)
     assert_false(spool_record(f->spool, m, 1, &failed, 0));
     assert_true(spool_record(f->spool, m, 2, &relayed, 0));
     assert_null(spool_find(f->spool, id));
-    reopen(f);
+    fixture_reopen(f);
     assert_int_equal(spool_count(f->spool), 0);
+}
+
+static void drops_and_reads_again(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_message *m = accept_octets(f, 5000, 1, 2);
+    struct spool_statistics now;
+    spool_get_statistics(f->spool, &now);
+    assert_true(now.memory_octets >= 5000);
+    /* after its first attempt it waits on the disk */
+    assert_false(spool_record(f->spool, m, 0, &delayed, 1));
+    spool_get_statistics(f->spool, &now);
+    assert_true(now.memory_octets >= 5000); /* the other recipient has not been tried yet */
+    assert_false(spool_record(f->spool, m, 1, &delayed, 1));
+    spool_get_statistics(f->spool, &now);
+    assert_int_equal(now.memory_octets, 0);
+    /* two that wait for one reading; the first is done with it before the second is told */
+    struct loading a = { 0 }, b = { 0 };
+    assert_false(spool_load(f->spool, m, &a.content, loading_take, &a));
+    assert_false(spool_load(f->spool, m, &b.content, loading_take, &b));
+    assert_int_equal(a.count, 0);
+    fake_settle(f->loop);
+    assert_int_equal(a.count + b.count, 2);
+    assert_ptr_equal(a.content.octets.ptr, b.content.octets.ptr);
+    struct loading c = { 0 };
+    assert_true(spool_load(f->spool, m, &c.content, loading_take, &c));
+    spool_release(f->spool, m);
+    spool_release(f->spool, m);
+    assert_content(f, m, 5000, 1);
+    /* it ends while it is loaded: the octets stay until the last release */
+    assert_false(spool_record(f->spool, m, 0, &relayed, 0));
+    assert_true(spool_record(f->spool, m, 1, &relayed, 0));
+    assert_int_equal(b.content.octets.len, 5000);
+    assert_int_equal(b.content.octets.ptr[4999], a.content.octets.ptr[4999]);
+    spool_release(f->spool, m);
+    spool_get_statistics(f->spool, &now);
+    assert_int_equal(now.memory_octets, 0);
+}
+
+static void keeps_within_memory(void **state)
+{
+    struct fixture *f = *state;
+    f->params.memory_octets = 1 << 20;
+    fixture_reopen(f);
+    struct spool_message *all[100];
+    struct spool_statistics now;
+    for (unsigned i = 0; i < COUNT(all); i++) {
+        all[i] = accept_octets(f, 30000, i, 1);
+        spool_get_statistics(f->spool, &now);
+        assert_true(now.memory_octets <= 1 << 20);
+        assert_int_equal(spool_has_room(f->spool, 30000), SPOOL_OK); /* what can be dropped does not count */
+    }
+    struct spool_content content;
+    assert_true(spool_load(f->spool, all[99], &content, loading_take, NULL)); /* the newest is there */
+    spool_release(f->spool, all[99]);
+    for (unsigned i = 0; i < COUNT(all); i++)
+        assert_content(f, all[i], 30000, i);
+    /* drafts cannot be dropped: they fill the memory, larger ones go to files, and then there is no room */
+    char piece[4000];
+    fill_octets(piece, sizeof(piece), 7);
+    struct spool_draft *drafts[1000];
+    size_t count = 0;
+    enum spool_result result = SPOOL_OK;
+    while (result == SPOOL_OK && count < COUNT(drafts)) {
+        drafts[count] = spool_begin(f->spool);
+        result = spool_append(drafts[count++], slice_from(piece, sizeof(piece)));
+        spool_get_statistics(f->spool, &now);
+        assert_true(now.memory_octets <= 1 << 20);
+    }
+    assert_int_equal(result, SPOOL_FULL);
+    assert_true(count > 100);
+    assert_int_equal(spool_append(drafts[count - 1], SLICE("x")), SPOOL_FULL); /* it stays refused */
+    struct answer answer = { 0 };
+    struct envelope envelope = envelope_to(1);
+    spool_commit(drafts[--count], &envelope, 0, answer_take, &answer);
+    fake_settle(f->loop);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.result, SPOOL_FULL);
+    while (count > 0)
+        spool_abandon(drafts[--count]);
+    assert_int_equal(spool_has_room(f->spool, 0), SPOOL_OK);
+    accept_octets(f, 40000, 1, 1);
+}
+
+static void spills_large_drafts_when_memory_is_short(void **state)
+{
+    struct fixture *f = *state;
+    f->params.memory_octets = 1 << 20;
+    f->params.segment_octets = 8 << 20;
+    f->params.large_octets = 1 << 20;
+    fixture_reopen(f);
+    char piece[10000];
+    fill_octets(piece, sizeof(piece), 7);
+    struct spool_draft *drafts[6];
+    for (size_t i = 0; i < COUNT(drafts); i++)
+        drafts[i] = spool_begin(f->spool);
+    for (int n = 0; n < 50; n++)
+        for (size_t i = 0; i < COUNT(drafts); i++)
+            if (spool_draft_octets(drafts[i]) < 140000 || i == 0)
+                assert_int_equal(spool_append(drafts[i], slice_from(piece, sizeof(piece))), SPOOL_OK);
+    struct answer answers[COUNT(drafts)] = { 0 };
+    struct envelope envelope = envelope_to(1);
+    for (size_t i = 0; i < COUNT(drafts); i++)
+        spool_commit(drafts[i], &envelope, 0, answer_take, &answers[i]);
+    fake_pass(f->loop, 5);
+    for (size_t i = 0; i < COUNT(drafts); i++) {
+        assert_int_equal(answers[i].result, SPOOL_OK);
+        assert_int_equal(answers[i].message->content_octets, i == 0 ? 500000 : 140000);
+    }
+}
+
+static void shares_syncs(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answers[200];
+    struct spool_statistics before, after;
+    fake_settle(f->loop);
+    spool_get_statistics(f->spool, &before);
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        commit_octets(f, 100, i, 1, &answers[i]);
+    fake_settle(f->loop);
+    spool_get_statistics(f->spool, &after);
+    assert_true(after.syncs - before.syncs <= 2);
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        assert_int_equal(answers[i].result, SPOOL_OK);
+    /* outcomes alone are written soon, and synced within a second without being asked */
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        assert_true(spool_record(f->spool, answers[i].message, 0, &relayed, 0));
+    spool_get_statistics(f->spool, &before);
+    fake_pass(f->loop, 12);
+    spool_get_statistics(f->spool, &after);
+    assert_int_equal(after.groups - before.groups, 1);
+    assert_int_equal(after.syncs - before.syncs, 0);
+    fake_pass(f->loop, 1100);
+    spool_get_statistics(f->spool, &after);
+    assert_int_equal(after.syncs - before.syncs, 1);
+    fake_pass(f->loop, 5000); /* and then there is peace */
+    spool_get_statistics(f->spool, &before);
+    assert_int_equal(after.groups, before.groups);
+}
+
+static void count_call(void *context) { ++*(int *)context; }
+
+static void syncs_when_asked(void **state)
+{
+    struct fixture *f = *state;
+    int calls = 0;
+    spool_sync(f->spool, count_call, &calls); /* nothing is written at all */
+    assert_int_equal(calls, 0);
+    fake_settle(f->loop);
+    assert_int_equal(calls, 1);
+    struct spool_message *m = accept_octets(f, 10, 1, 2);
+    spool_record(f->spool, m, 0, &relayed, 0);
+    spool_sync(f->spool, count_call, &calls);
+    fake_settle(f->loop);
+    assert_int_equal(calls, 2);
+}
+
+static void note_order(void *context, enum spool_result result, struct spool_message *m)
+{
+    unsigned **next = context;
+    assert_int_equal(result, SPOOL_OK);
+    assert_non_null(m);
+    *(*next)++ = (unsigned)m->content_octets;
+}
+
+static void answers_in_order_with_groups_in_flight(void **state)
+{
+    struct fixture *f = *state;
+    unsigned order[300], *next = order;
+    char octets[300] = { 0 };
+    struct envelope envelope = envelope_to(1);
+    fake_settle(f->loop);
+    fake_set_choice(f->loop, (struct fake_choice){ .seed = 12345 });
+    size_t most = 0;
+    for (unsigned i = 0; i < COUNT(order); i++) {
+        struct spool_draft *draft = spool_begin(f->spool);
+        assert_int_equal(spool_append(draft, slice_from(octets, i)), SPOOL_OK);
+        spool_commit(draft, &envelope, 0, note_order, &next);
+        fake_wait(f->loop, 1); /* time passes and turns end, and the lanes get nothing done */
+        most = size_max(most, fake_jobs_waiting(f->loop));
+        if (i % 9 == 8)
+            fake_turn(f->loop);
+    }
+    fake_pass(f->loop, 100);
+    assert_true(most > 3);
+    assert_int_equal(next - order, COUNT(order));
+    for (unsigned i = 0; i < COUNT(order); i++)
+        assert_int_equal(order[i], i);
+}
+
+static void uses_bounded_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_message *kept[40];
+    uint64_t ids[COUNT(kept)];
+    struct spool_statistics now;
+    unsigned count = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct spool_message *m = accept_octets(f, 3000, i, 1);
+        if (i % 50 == 0 && count < COUNT(kept)) {
+            spool_record(f->spool, m, 0, &delayed, 5); /* a straggler in every segment, on disk only */
+            kept[count++] = m;
+        } else {
+            spool_record(f->spool, m, 0, &relayed, 0);
+        }
+        if (i % 10 == 0)
+            fake_pass(f->loop, 20);
+        spool_get_statistics(f->spool, &now);
+        assert_true(now.segments <= 6);
+    }
+    assert_true(now.disk_octets <= 10 * f->params.segment_octets);
+    for (unsigned i = 0; i < COUNT(kept); i++) {
+        ids[i] = kept[i]->id;
+        assert_content(f, kept[i], 3000, i * 50);
+        assert_int_equal(kept[i]->recipients[0].attempts, 1);
+    }
+    fixture_reopen(f);
+    assert_int_equal(spool_count(f->spool), COUNT(kept));
+    for (unsigned i = 0; i < COUNT(kept); i++) {
+        struct spool_message *m = spool_find(f->spool, ids[i]);
+        assert_content(f, m, 3000, i * 50);
+        assert_int_equal(m->recipients[0].attempts, 1);
+        assert_int_equal(m->recipients[0].next_attempt_ms, 5);
+        assert_true(slice_eq(m->recipients[0].last.text, SLICE("try later")));
+        spool_record(f->spool, m, 0, &failed, 0);
+    }
+    fake_pass(f->loop, 3000);
+    spool_get_statistics(f->spool, &now);
+    assert_true(now.segments <= 2);
+}
+
+static void moves_all_that_lives_when_it_must(void **state)
+{
+    /* much that lives and much that comes and goes: twice what lives is enough */
+    struct fixture *f = *state;
+    struct spool_message *kept[100];
+    struct spool_statistics now;
+    for (unsigned i = 0; i < COUNT(kept); i++) {
+        kept[i] = accept_octets(f, 10000, i, 1);
+        spool_set_held(f->spool, kept[i], true);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        spool_record(f->spool, accept_octets(f, 10000, i, 1), 0, &relayed, 0);
+        spool_get_statistics(f->spool, &now);
+        assert_true(now.segments <= 2 * (COUNT(kept) * 10000 / f->params.segment_octets + 1) + 6);
+    }
+    fake_pass(f->loop, 2000);
+    fixture_reopen(f);
+    assert_int_equal(spool_count(f->spool), COUNT(kept));
+}
+
+static void breaks_for_good(void **state)
+{
+    struct fixture *f = *state;
+    struct sim_disk *sim = sim_new(f->dir);
+    f->params.disk = sim_as_disk(sim);
+    fixture_reopen(f);
+    struct spool_message *m = accept_octets(f, 100, 1, 2);
+    struct answer answers[3];
+    fake_settle(f->loop);
+    sim_set_fault(sim, SIM_FAIL, 2); /* the sync */
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        commit_octets(f, 50, i, 1, &answers[i]);
+    fake_pass(f->loop, 5);
+    assert_true(spool_is_broken(f->spool));
+    assert_non_null(strstr(spool_trouble(f->spool), "writing the journal failed"));
+    for (unsigned i = 0; i < COUNT(answers); i++) {
+        assert_int_equal(answers[i].count, 1);
+        assert_int_equal(answers[i].result, SPOOL_BROKEN);
+    }
+    /* the disk is well again: it makes no difference to this process */
+    commit_octets(f, 50, 9, 1, &answers[0]);
+    assert_int_equal(answers[0].count, 0);
+    fake_pass(f->loop, 50);
+    assert_int_equal(answers[0].result, SPOOL_BROKEN);
+    assert_int_equal(spool_has_room(f->spool, 0), SPOOL_BROKEN);
+    struct spool_draft *draft = spool_begin(f->spool);
+    assert_int_equal(spool_append(draft, SLICE("x")), SPOOL_BROKEN);
+    spool_abandon(draft);
+    int calls = 0;
+    spool_sync(f->spool, count_call, &calls);
+    fake_pass(f->loop, 50);
+    assert_int_equal(calls, 1);
+    assert_false(spool_record(f->spool, m, 0, &relayed, 0)); /* in memory only */
+    assert_true(spool_record(f->spool, m, 1, &relayed, 0));
+    fixture_reopen(f);
+    assert_false(spool_is_broken(f->spool));
+    accept_octets(f, 10, 1, 1);
+    fixture_close(f);
+    fake_settle(f->loop);
+    sim_free(sim);
+    f->params.disk = NULL;
+    fixture_open(f);
+}
+
+static void takes_many_recipients(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 1000 };
+    struct recipient *to = memory_new(MANY * sizeof(*to));
+    for (size_t i = 0; i < MANY; i++)
+        to[i] = (struct recipient){ .forward_path = { LIT("somebody"), LIT("example.org") }, .original = { LIT("alias"), LIT("example.org") } };
+    struct envelope envelope = envelope_to(1);
+    envelope.recipients = to;
+    envelope.recipient_count = MANY;
+    struct answer answer = { 0 };
+    spool_commit(spool_begin(f->spool), &envelope, 0, answer_take, &answer);
+    fake_pass(f->loop, 5);
+    assert_int_equal(answer.result, SPOOL_OK);
+    uint64_t id = answer.message->id;
+    char words[3000];
+    fill_octets(words, sizeof(words), 1);
+    struct outcome wordy = delayed;
+    wordy.text = slice_from(words, sizeof(words));
+    for (size_t i = 0; i < MANY; i++) {
+        assert_false(spool_record(f->spool, answer.message, i, &wordy, 7));
+        if (i % 10 == 0)
+            fake_pass(f->loop, 12);
+    }
+    fixture_reopen(f);
+    struct spool_message *m = spool_find(f->spool, id);
+    assert_int_equal(m->open_recipients, MANY);
+    assert_int_equal(m->recipients[MANY - 1].attempts, 1);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(spool_record(f->spool, m, i, &failed, 0), i == MANY - 1);
+    memory_free(to);
+}
+
+static void visit_and_finish(void *context, struct spool_message *m)
+{
+    struct fixture *f = context;
+    struct spool_message *last = spool_find(f->spool, m->id);
+    assert_ptr_equal(last, m);
+    spool_record(f->spool, m, 0, &relayed, 0);
+}
+
+static void visits_oldest_first(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < 100; i++)
+        accept_octets(f, 10, i, 1);
+    spool_each(f->spool, visit_and_finish, f);
+    assert_int_equal(spool_count(f->spool), 0);
+}
+
+static void sets_outcomes_of_tasks(void **state)
+{
+    (void)state;
+    struct task *task = memory_new(sizeof(*task) + 3 * sizeof(task->recipients[0]));
+    task->recipient_count = 3;
+    task->recipients[1].outcome.action = ACTION_RELAYED;
+    char text[] = "gone";
+    struct outcome outcome = failed;
+    outcome.text = slice_from(text, 4);
+    task_set_outcome(task, &outcome);
+    memset(text, 'x', 4);
+    assert_int_equal(task->recipients[0].outcome.action, ACTION_FAILED);
+    assert_true(slice_eq(task->recipients[2].outcome.text, SLICE("gone")));
+    assert_int_equal(task->recipients[1].outcome.action, ACTION_RELAYED);
+    arena_free(&task->memory);
+    memory_free(task);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(accepts_and_recovers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_states, set_up, tear_down),
+        SPOOL_TEST(accepts_and_recovers),
+        SPOOL_TEST(keeps_states),
+        SPOOL_TEST(drops_and_reads_again),
+        SPOOL_TEST(keeps_within_memory),
+        SPOOL_TEST(spills_large_drafts_when_memory_is_short),
+        SPOOL_TEST(shares_syncs),
+        SPOOL_TEST(syncs_when_asked),
+        SPOOL_TEST(answers_in_order_with_groups_in_flight),
+        SPOOL_TEST(uses_bounded_disk),
+        SPOOL_TEST(moves_all_that_lives_when_it_must),
+        SPOOL_TEST(breaks_for_good),
+        SPOOL_TEST(takes_many_recipients),
+        SPOOL_TEST(visits_oldest_first),
+        SPOOL_TEST(sets_outcomes_of_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
