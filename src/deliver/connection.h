@@ -19,15 +19,15 @@ struct connection_kind {
 struct connection {
     const struct connection_kind *kind;
     struct deliverer *deliverer;
-    struct list in_table;  /* deliverer's connections, or those that ended */
+    struct list in_table; /* deliverer's connections, or those that ended */
     struct list woken;
     struct arena memory;
     struct destination destination; /* a copy in memory; without ca_pem */
-    void *handle;          /* the schedule's */
+    void *handle;                   /* the schedule's */
     size_t tasks_taken;
     size_t tasks_open;
-    bool was_usable;       /* it got as far as carrying mail */
-    bool is_reported;      /* `closed` was called */
+    bool was_usable;  /* it got as far as carrying mail */
+    bool is_reported; /* `closed` was called */
     bool has_ended;
 };
 
@@ -41,22 +41,23 @@ struct deliverer {
     bool is_stopping;
     struct list connections, woken, ended;
     struct loop_hook turn_end;
-    struct timer soon;            /* a turn comes even when nothing else happens */
+    struct timer soon; /* a turn comes even when nothing else happens */
     struct address *own;
     size_t own_count;
-    struct map hosts;             /* struct host_note by name */
-    struct map tls_contexts;      /* struct tls_entry by PEM of its authorities */
+    struct map hosts;        /* struct host_note by name */
+    struct map tls_contexts; /* struct tls_entry by PEM of its authorities */
     struct tls_context *tls_unverified;
-    struct id_map stores;         /* mailbox_client.c: requests without an answer */
+    struct id_map stores; /* mailbox_client.c: requests without an answer */
     uint64_t last_store;
-    struct text scratch;          /* commands are put together here */
+    struct text scratch; /* commands are put together here */
 };
 
-void connection_init(struct connection *, const struct connection_kind *, struct deliverer *, const struct destination *,
-                     void *handle);
+void connection_init(struct connection *, const struct connection_kind *, struct deliverer *,
+                     const struct destination *, void *handle);
 /* Runs the connection at the end of this turn. */
 void connection_wake(struct connection *);
-struct task *connection_next_task(struct connection *); /* NULL: nothing waits, the connection ended, or we are stopping */
+/* NULL: nothing waits, the connection ended, or we are stopping. */
+struct task *connection_next_task(struct connection *);
 void connection_task_done(struct connection *, struct task *);
 /* Tells the schedule; the connection may still say good-bye to its peer. `failure` NULL: an orderly end. */
 void connection_report_closed(struct connection *, const struct outcome *failure);
@@ -69,8 +70,8 @@ struct connection *discard_connection_new(struct deliverer *, const struct desti
 void mailbox_client_answered(struct deliverer *, const struct ipc_stored *);
 void mailbox_client_lost(struct deliverer *);
 
-/* Context for a destination that wants the certificate checked (`ca_pem` empty: by the system's authorities), or one that
- * only encrypts. Shared and kept; NULL and *error on failure. */
+/* Context for a destination that wants the certificate checked (`ca_pem` empty: by the system's authorities), or one
+ * that only encrypts. Shared and kept; NULL and *error on failure. */
 struct tls_context *deliverer_tls_context(struct deliverer *, bool verify, slice ca_pem, struct text *error);
 /* A host whose TLS handshake failed is spoken to in clear for an hour where the route allows it, so that not every
  * connection tries twice. */

@@ -260,7 +260,8 @@ struct tls_context *deliverer_tls_context(struct deliverer *d, bool verify, slic
     struct tls_entry *entry = map_get(&d->tls_contexts, ca_pem);
     if (entry)
         return entry->context;
-    struct tls_context *context = tls_client_new(&(struct tls_client_params){ .verify = true, .ca_pem = ca_pem }, error);
+    struct tls_context *context =
+        tls_client_new(&(struct tls_client_params){ .verify = true, .ca_pem = ca_pem }, error);
     if (!context)
         return NULL;
     entry = memory_new(sizeof(*entry) + ca_pem.len);

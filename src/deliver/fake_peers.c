@@ -2,7 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <unistd.h>
-#include <cmocka.h>
+
+#include <cmocka.h> /* wants the others before it */
 
 static struct world *the_world;
 const struct fake_name *fake_names;
@@ -36,7 +37,8 @@ static void load_now(void *context)
     memory_free(later);
 }
 
-bool spool_load(struct spool *spool, struct spool_message *message, struct spool_content *now, spool_loaded *loaded, void *context)
+bool spool_load(struct spool *spool, struct spool_message *message, struct spool_content *now, spool_loaded *loaded,
+                void *context)
 {
     (void)spool;
     struct fake_message *m = CONTAINER_OF(message, struct fake_message, message);
@@ -102,7 +104,9 @@ static void answer_now(void *context)
 {
     struct dns_question *question = context;
     const struct fake_name *row = question->row;
-    struct dns_answer answer = { .result = row->name ? row->result : DNS_NO_NAME, .ttl_s = 60, .text = "the name server did not answer" };
+    struct dns_answer answer = { .result = row->name ? row->result : DNS_NO_NAME,
+                                 .ttl_s = 60,
+                                 .text = "the name server did not answer" };
     if (question->is_mx && row->mx && strcmp(row->mx, "null") == 0)
         answer.mx_is_null = true;
     else if (question->is_mx && row->mx)
@@ -134,7 +138,8 @@ struct dns_question *dns_ask_mx(struct dns *dns, struct loop *loop, slice domain
     return ask(domain, true, answered, context);
 }
 
-struct dns_question *dns_ask_addresses(struct dns *dns, struct loop *loop, slice host, dns_answered *answered, void *context)
+struct dns_question *dns_ask_addresses(struct dns *dns, struct loop *loop, slice host, dns_answered *answered,
+                                       void *context)
 {
     (void)dns, (void)loop;
     return ask(host, false, answered, context);
@@ -322,7 +327,9 @@ static void server_secured(void *context, enum io_result why)
 
 static void on_accepted(void *context, struct stream *stream)
 {
-    static const struct stream_events events = { .on_bytes = server_bytes, .on_end = server_gone, .on_secured = server_secured };
+    static const struct stream_events events = { .on_bytes = server_bytes,
+                                                 .on_end = server_gone,
+                                                 .on_secured = server_secured };
     struct world *w = context;
     struct server *s = MEMORY_NEW(struct server);
     assert_true(server_count < COUNT(servers));
@@ -368,7 +375,8 @@ static struct task *make_task(struct fake_message *m)
 static void log_outcome(struct world *w, const struct outcome *o)
 {
     text_add_format(&w->log, "%s %s %u.%u.%u %u " SLICE_FMT, o->action == ACTION_NONE ? "none" : action_name(o->action),
-                    delivery_stage_name(o->stage), o->status.class, o->status.subject, o->status.detail, o->reply_code, SLICE_ARG(o->text));
+                    delivery_stage_name(o->stage), o->status.class, o->status.subject, o->status.detail, o->reply_code,
+                    SLICE_ARG(o->text));
     if (o->tls.len > 0)
         text_add_cstr(&w->log, " (TLS)");
     text_add_byte(&w->log, '\n');
@@ -447,8 +455,11 @@ void world_new(struct world *w, const char *script, const struct deliver_params 
         .hostname = SLICE("us.test"), .connect_timeout_ms = SECONDS(20), .idle_ms = 30, .reply_timeout_ms = SECONDS(20)
     };
     deliverer_configure(w->deliverer, params ? params : &usual);
-    w->destination = (struct destination){ .kind = DESTINATION_HOST, .key = SLICE("host:here"), .name = SLICE("here"),
-                                           .host = SLICE("127.0.0.1"), .port = address_port(&w->address) };
+    w->destination = (struct destination){ .kind = DESTINATION_HOST,
+                                           .key = SLICE("host:here"),
+                                           .name = SLICE("here"),
+                                           .host = SLICE("127.0.0.1"),
+                                           .port = address_port(&w->address) };
 }
 
 struct fake_message *world_add_message(struct world *w, size_t recipients, slice content)
@@ -458,9 +469,14 @@ struct fake_message *world_add_message(struct world *w, size_t recipients, slice
     struct fake_message *m = &w->messages[w->message_count++];
     m->content = content;
     m->fd = -1;
-    m->message = (struct spool_message){ .id = w->message_count, .envelope = &m->envelope, .recipients = m->states,
-                                         .open_recipients = recipients, .content_octets = content.len };
-    m->envelope = (struct envelope){ .reverse_path = { SLICE("me"), SLICE("us.test") }, .recipients = m->recipients, .recipient_count = recipients };
+    m->message = (struct spool_message){ .id = w->message_count,
+                                         .envelope = &m->envelope,
+                                         .recipients = m->states,
+                                         .open_recipients = recipients,
+                                         .content_octets = content.len };
+    m->envelope = (struct envelope){ .reverse_path = { SLICE("me"), SLICE("us.test") },
+                                     .recipients = m->recipients,
+                                     .recipient_count = recipients };
     for (size_t i = 0; i < recipients; i++) {
         m->recipients[i].forward_path = (struct path){ slice_from_cstr(names[i]), SLICE("there.test") };
         m->recipients[i].original = m->recipients[i].forward_path;

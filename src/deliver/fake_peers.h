@@ -8,12 +8,11 @@
  *
  * A script is lines:
  *   >TEXT    the server sends TEXT CRLF                 >>TEXT   TEXT alone, "^" in it is CRLF
- *   <TEXT    it expects this very line                  @        it takes content up to the lone dot; @N  of exactly N octets
- *   &        what the client pipelines must be here already
- *   ?        nothing more may have come by now          TLS      it starts the server's handshake
- *   CLOSE    it closes in order     RESET  it breaks off     WAIT     it does nothing more      NUL  sends one NUL octet
- *   FLOOD N  sends N octets of 'x'  DRIP TEXT  sends TEXT one octet each 20 ms
- *   DEAF     reads no more          NEXT     the rest is for the next connection
+ *   <TEXT    it expects this very line                  @        it takes content up to the lone dot; @N  of exactly N
+ * octets &        what the client pipelines must be here already ?        nothing more may have come by now TLS      it
+ * starts the server's handshake CLOSE    it closes in order     RESET  it breaks off     WAIT     it does nothing more
+ * NUL  sends one NUL octet FLOOD N  sends N octets of 'x'  DRIP TEXT  sends TEXT one octet each 20 ms DEAF     reads no
+ * more          NEXT     the rest is for the next connection
  */
 struct fake_message {
     struct spool_message message;
@@ -30,8 +29,8 @@ struct world {
     struct loop *loop;
     struct deliverer *deliverer;
     struct listener *listener;
-    struct address address;       /* of the server */
-    const char *script;           /* the place of the connection that comes next */
+    struct address address; /* of the server */
+    const char *script;     /* the place of the connection that comes next */
     struct tls_context *server_tls;
     unsigned accepted;
     struct fake_message messages[8];
@@ -40,9 +39,9 @@ struct world {
     struct connection *connection;
     unsigned opened, opens_max;
     struct destination destination;
-    struct text log;              /* outcomes and ends, a line each */
+    struct text log; /* outcomes and ends, a line each */
     bool load_later, load_fails;
-    struct ipc_channel *mailbox;  /* what the deliverer is given */
+    struct ipc_channel *mailbox;   /* what the deliverer is given */
     void (*asked)(struct world *); /* each time the queue was found empty; may be NULL */
 };
 /* The fake name server: rows until name is NULL. */

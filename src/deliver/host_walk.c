@@ -18,7 +18,8 @@ static slice words(struct host_walk *walk, const char *before, slice name, const
     return arena_format(&walk->connection->memory, "%s" SLICE_FMT "%s", before, SLICE_ARG(name), after);
 }
 
-/* A failure that may pass weighs more than one that does not: as long as one of several hosts may come back, we wait. */
+/* A failure that may pass weighs more than one that does not: as long as one of several hosts may come back, we wait.
+ */
 static void note_failure(struct host_walk *walk, struct outcome failure)
 {
     if (walk->failure.action != ACTION_DELAYED)
@@ -57,7 +58,8 @@ static bool take_literal(struct host_walk *walk)
     slice unix_prefix = SLICE("unix:");
     struct address address;
     if (slice_starts_with(to->host, unix_prefix)) {
-        walk->found[0] = (struct walk_host){ .name = to->host, .unix_path = arena_cstr(memory, slice_tail(to->host, unix_prefix.len)) };
+        walk->found[0] = (struct walk_host){ .name = to->host,
+                                             .unix_path = arena_cstr(memory, slice_tail(to->host, unix_prefix.len)) };
         walk->found_count = 1;
         return true;
     }
@@ -139,9 +141,11 @@ static void on_addresses(void *context, const struct dns_answer *answer)
     if (is_own)
         cut_at_ourselves(walk, group_start);
     else if (dns_is_transient(answer->result))
-        note_failure(walk, verdict_delayed(STAGE_DNS, 4, 3, words(walk, "the address of ", name, " cannot be looked up now")));
+        note_failure(
+            walk, verdict_delayed(STAGE_DNS, 4, 3, words(walk, "the address of ", name, " cannot be looked up now")));
     else if (answer->address_count == 0)
-        note_failure(walk, verdict_failed(STAGE_DNS, 4, 4, words(walk, "the mail server ", name, " has no address in the DNS")));
+        note_failure(
+            walk, verdict_failed(STAGE_DNS, 4, 4, words(walk, "the mail server ", name, " has no address in the DNS")));
     walk->ready(walk->context);
 }
 
@@ -159,19 +163,23 @@ static void refuse_domain(struct host_walk *walk, const struct dns_answer *answe
     slice domain = walk->connection->destination.host;
     struct outcome failure;
     if (answer->mx_is_null) /* RFC 7505 §4.1 */
-        failure = verdict_failed(STAGE_DNS, 1, 10, words(walk, "the domain ", domain, " says that it takes no mail (null MX)"));
+        failure = verdict_failed(STAGE_DNS, 1, 10,
+                                 words(walk, "the domain ", domain, " says that it takes no mail (null MX)"));
     else if (answer->result == DNS_NO_NAME)
         failure = verdict_failed(STAGE_DNS, 1, 2, words(walk, "the domain ", domain, " does not exist"));
     else if (answer->result == DNS_BAD_NAME)
         failure = verdict_failed(STAGE_DNS, 1, 2, words(walk, "", domain, " is not a name the DNS can have"));
     else if (answer->result == DNS_NO_DATA || answer->result == DNS_OK)
-        failure = verdict_failed(STAGE_DNS, 4, 4, words(walk, "the domain ", domain, " has no mail server: neither MX nor address records"));
+        failure = verdict_failed(
+            STAGE_DNS, 4, 4, words(walk, "the domain ", domain, " has no mail server: neither MX nor address records"));
     else if (answer->text)
         failure = verdict_delayed(STAGE_DNS, 4, 3,
-                                  arena_format(&walk->connection->memory, "the mail servers of " SLICE_FMT " cannot be looked up now: %s",
+                                  arena_format(&walk->connection->memory,
+                                               "the mail servers of " SLICE_FMT " cannot be looked up now: %s",
                                                SLICE_ARG(domain), answer->text));
     else
-        failure = verdict_delayed(STAGE_DNS, 4, 3, words(walk, "the mail servers of ", domain, " cannot be looked up now"));
+        failure =
+            verdict_delayed(STAGE_DNS, 4, 3, words(walk, "the mail servers of ", domain, " cannot be looked up now"));
     walk->failure = failure;
 }
 

@@ -8,21 +8,28 @@
 #include <sys/mman.h>
 #include <unistd.h>
 /*
- * mailbox_client - mail for our own mailboxes, and captured mail: a request to the mailbox process for each recipient of each
- * message, many without an answer at once, bounded by their number and by the octets that wait in the channel.
+ * mailbox_client - mail for our own mailboxes, and captured mail: a request to the mailbox process for each recipient
+ * of each message, many without an answer at once, bounded by their number and by the octets that wait in the channel.
  *
- * Final delivery puts Return-Path: on top (RFC 5321 §4.4), and Delivered-To:, X-Original-To: so that a reader sees which
- * address brought the message here.
+ * Final delivery puts Return-Path: on top (RFC 5321 §4.4), and Delivered-To:, X-Original-To: so that a reader sees
+ * which address brought the message here.
  */
-enum { STORES_MAX = 512, FILES_MAX = 32, PENDING_MAX = 4 * 1024 * 1024, INLINE_MAX = 4 * 1024 * 1024, STORES_PER_TURN = 256, STORE_NAME_MAX = 64 };
+enum {
+    STORES_MAX = 512,
+    FILES_MAX = 32,
+    PENDING_MAX = 4 * 1024 * 1024,
+    INLINE_MAX = 4 * 1024 * 1024,
+    STORES_PER_TURN = 256,
+    STORE_NAME_MAX = 64
+};
 static const uint64_t WAIT_FOR_PROCESS_MS = 200, WAIT_FOR_PROCESS_MAX_MS = SECONDS(30);
 
 struct mailbox_client {
     struct connection base;
     struct list loading, sending, waiting; /* struct store_task: each in one of them */
-    size_t stores, files;   /* requests without an answer; those of them with a descriptor */
-    struct timer timer;     /* idle, or waiting for the process */
-    uint64_t process_missed_ms; /* since when there is no channel; 0: there is one */
+    size_t stores, files;                  /* requests without an answer; those of them with a descriptor */
+    struct timer timer;                    /* idle, or waiting for the process */
+    uint64_t process_missed_ms;            /* since when there is no channel; 0: there is one */
 };
 /* A task and how many answers it waits for. */
 struct store_task {
@@ -32,7 +39,7 @@ struct store_task {
     struct spool_message *message;
     struct task *task;
     struct spool_content content;
-    size_t next;            /* the recipient whose request is next */
+    size_t next; /* the recipient whose request is next */
     size_t waits_for;
     bool is_loaded, is_loading;
 };
@@ -158,7 +165,9 @@ static void request_store(struct store_task *store, struct ipc_channel *channel,
     struct deliverer *d = c->base.deliverer;
     const struct recipient *r = task_recipient_address(store->task, i);
     slice mailbox = c->base.destination.mailbox;
-    struct ipc_store m = { .request = ++d->last_store, .local_part = r->forward_path.local_part, .domain = r->forward_path.domain };
+    struct ipc_store m = { .request = ++d->last_store,
+                           .local_part = r->forward_path.local_part,
+                           .domain = r->forward_path.domain };
     if (mailbox.len > 0) {
         m.local_part = slice_head(mailbox, slice_find_byte_last(mailbox, '@'));
         m.domain = slice_tail(mailbox, m.local_part.len + 1);
@@ -202,7 +211,8 @@ static void take_loaded(struct store_task *store, enum spool_result result)
     list_remove(&store->place);
     list_append(&store->client->sending, &store->place);
     if (result == SPOOL_DAMAGED)
-        fail_task(store, verdict_failed(STAGE_MAILBOX, 3, 0, SLICE("the content of the message is damaged on this server's disk")));
+        fail_task(store, verdict_failed(STAGE_MAILBOX, 3, 0,
+                                        SLICE("the content of the message is damaged on this server's disk")));
     else if (result != SPOOL_OK)
         fail_task(store, verdict_delayed(STAGE_MAILBOX, 3, 0, SLICE("the message could not be read from the spool")));
 }
@@ -225,7 +235,9 @@ static void on_loaded(void *context, enum spool_result result, const struct spoo
 static void begin(struct mailbox_client *c, struct task *task)
 {
     struct store_task *store = MEMORY_NEW(struct store_task);
-    *store = (struct store_task){ .client = c, .spool = c->base.deliverer->doors.spool, .message = task->message, .task = task };
+    *store = (struct store_task){
+        .client = c, .spool = c->base.deliverer->doors.spool, .message = task->message, .task = task
+    };
     task->was_tried = true;
     list_append(&c->loading, &store->place);
     if (spool_load(store->spool, task->message, &store->content, on_loaded, store))
@@ -240,7 +252,9 @@ static void apply_answer(struct store_request *request, const struct ipc_stored 
 {
     struct outcome o;
     if (answer->ok)
-        o = (struct outcome){ .action = ACTION_DELIVERED, .stage = STAGE_MAILBOX, .status = { 2, 0, 0 }, .text = answer->text };
+        o = (struct outcome){
+            .action = ACTION_DELIVERED, .stage = STAGE_MAILBOX, .status = { 2, 0, 0 }, .text = answer->text
+        };
     else if (answer->temporary)
         o = verdict_delayed(STAGE_MAILBOX, 2, 0, answer->text);
     else
@@ -387,7 +401,9 @@ static void mailbox_free(struct connection *base)
     memory_free(c);
 }
 
-static const struct connection_kind mailbox_kind = { .run = run, .stop = stop, .abort = abort_connection, .free = mailbox_free };
+static const struct connection_kind mailbox_kind = {
+    .run = run, .stop = stop, .abort = abort_connection, .free = mailbox_free
+};
 
 struct connection *mailbox_connection_new(struct deliverer *d, const struct destination *to, void *handle)
 {

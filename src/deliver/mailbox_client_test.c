@@ -4,7 +4,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
+
+#include <cmocka.h> /* wants the others before it */
 /*
  * Against a mailbox process that stands at the other end of a real channel, on the same loop.
  */
@@ -14,7 +15,7 @@ struct mailbox_process {
     struct text got;             /* what each request said */
     unsigned requests, dies_at;  /* 0: never */
     bool ok, temporary;
-    bool only_length;            /* of a file */
+    bool only_length; /* of a file */
 };
 static struct mailbox_process process;
 
@@ -45,8 +46,8 @@ static void die(void *context)
 static void on_store(void *context, const struct ipc_store *m)
 {
     (void)context;
-    text_add_format(&process.got, SLICE_FMT "=" SLICE_FMT "@" SLICE_FMT "|" SLICE_FMT "|", SLICE_ARG(m->name), SLICE_ARG(m->local_part), SLICE_ARG(m->domain),
-                    SLICE_ARG(m->head));
+    text_add_format(&process.got, SLICE_FMT "=" SLICE_FMT "@" SLICE_FMT "|" SLICE_FMT "|", SLICE_ARG(m->name),
+                    SLICE_ARG(m->local_part), SLICE_ARG(m->domain), SLICE_ARG(m->head));
     if (m->file >= 0)
         add_file(&process.got, m);
     else
@@ -57,7 +58,8 @@ static void on_store(void *context, const struct ipc_store *m)
     }
     if (process.dies_at)
         return;
-    ipc_send_stored(process.channel, &(struct ipc_stored){ m->request, process.ok, process.temporary, SLICE("so be it") });
+    ipc_send_stored(process.channel,
+                    &(struct ipc_stored){ m->request, process.ok, process.temporary, SLICE("so be it") });
 }
 
 static void on_stored(void *context, const struct ipc_stored *m)
@@ -78,7 +80,8 @@ static void supervisor_gone(void *context) { (void)context; }
 
 static void start_process(void *context)
 {
-    static const struct ipc_handlers theirs = { .store = on_store, .end = supervisor_gone }, ours = { .stored = on_stored, .end = process_gone };
+    static const struct ipc_handlers theirs = { .store = on_store, .end = supervisor_gone },
+                                     ours = { .stored = on_stored, .end = process_gone };
     struct world *w = context;
     int fds[2];
     assert_true(ipc_pair(fds));
@@ -90,7 +93,8 @@ static void begin(struct world *w)
 {
     world_new(w, "", NULL);
     process = (struct mailbox_process){ .world = w, .ok = true };
-    w->destination = (struct destination){ .kind = DESTINATION_MAILBOX, .key = SLICE("mailbox"), .name = SLICE("mailbox") };
+    w->destination =
+        (struct destination){ .kind = DESTINATION_MAILBOX, .key = SLICE("mailbox"), .name = SLICE("mailbox") };
 }
 
 static void end(struct world *w)
@@ -112,7 +116,7 @@ static void assert_got(const char *wanted)
 
 /* the same at each attempt: the process recognizes what it has */
 #define NAME(message, recipient) "0.I000000000000000" message "R" recipient "="
-#define HEAD(to) "|Return-Path: <me@us.test>\r\nDelivered-To: " to "\r\n|"
+#define HEAD(to)                 "|Return-Path: <me@us.test>\r\nDelivered-To: " to "\r\n|"
 
 static void each_recipient_gets_a_request(void **state)
 {
@@ -124,10 +128,12 @@ static void each_recipient_gets_a_request(void **state)
     struct fake_message *m = world_add_message(&w, 1, SLICE("two\r\n"));
     m->recipients[0].original = (struct path){ SLICE("alias"), SLICE("there.test") };
     world_run(&w);
-    world_assert_log(&w, "two", "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\n"
-                                "2.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "one\r\n" NAME("1", "1") "b@there.test" HEAD("b@there.test") "one\r\n"
-               NAME("2", "0") "a@there.test|Return-Path: <me@us.test>\r\nDelivered-To: a@there.test\r\nX-Original-To: alias@there.test\r\n|two\r\n");
+    world_assert_log(&w, "two",
+                     "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\n"
+                     "2.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
+    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "one\r\n" NAME("1", "1") "b@there.test" HEAD(
+        "b@there.test") "one\r\n" NAME("2", "0") "a@there.test|Return-Path: <me@us.test>\r\nDelivered-To: "
+                                                 "a@there.test\r\nX-Original-To: alias@there.test\r\n|two\r\n");
     end(&w);
 }
 
@@ -157,8 +163,10 @@ static void large_content_goes_as_a_file(void **state)
     assert_int_equal(write(m->fd, "large\r\n", 7), 7);
     m->message.content_octets = 7;
     world_run(&w);
-    world_assert_log(&w, "large", "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\nend usable\n");
-    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "large\r\n" NAME("1", "1") "b@there.test" HEAD("b@there.test") "large\r\n");
+    world_assert_log(&w, "large",
+                     "1.1 delivered mailbox 2.0.0 0 so be it\n1.2 delivered mailbox 2.0.0 0 so be it\nend usable\n");
+    assert_got(NAME("1", "0") "a@there.test" HEAD("a@there.test") "large\r\n" NAME("1", "1") "b@there.test" HEAD(
+        "b@there.test") "large\r\n");
     end(&w);
 }
 
@@ -184,7 +192,8 @@ static void huge_content_from_memory(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const char *const logs[] = { "1.1 failed mailbox 5.2.0 0 so be it\nend usable\n", "1.1 delayed mailbox 4.2.0 0 so be it\nend usable\n" };
+    static const char *const logs[] = { "1.1 failed mailbox 5.2.0 0 so be it\nend usable\n",
+                                        "1.1 delayed mailbox 4.2.0 0 so be it\nend usable\n" };
     for (int temporary = 0; temporary < 2; temporary++) {
         struct world w;
         begin(&w);
@@ -211,8 +220,10 @@ static void the_process_dies(void **state)
     timer_set(w.loop, &timer, 400, start_process, &w);
     world_run(&w);
     world_assert_log(&w, "dies", "*end usable\n");
-    size_t first = slice_find(text_slice(&w.log), SLICE("1.1 delayed mailbox 4.3.0 0 the mailbox process ended before it answered\n"));
-    size_t second = slice_find(text_slice(&w.log), SLICE("2.1 delayed mailbox 4.3.0 0 the mailbox process ended before it answered\n"));
+    size_t first = slice_find(text_slice(&w.log),
+                              SLICE("1.1 delayed mailbox 4.3.0 0 the mailbox process ended before it answered\n"));
+    size_t second = slice_find(text_slice(&w.log),
+                               SLICE("2.1 delayed mailbox 4.3.0 0 the mailbox process ended before it answered\n"));
     assert_true(first != SLICE_NOT_FOUND && second != SLICE_NOT_FOUND);
     timer_clear(w.loop, &timer);
     end(&w);
@@ -240,7 +251,9 @@ static void damaged_content(void **state)
     w.load_later = w.load_fails = true;
     world_add_message(&w, 1, SLICE("x\r\n"));
     world_run(&w);
-    world_assert_log(&w, "damaged", "1.1 failed mailbox 5.3.0 0 the content of the message is damaged on this server's disk\nend usable\n");
+    world_assert_log(
+        &w, "damaged",
+        "1.1 failed mailbox 5.3.0 0 the content of the message is damaged on this server's disk\nend usable\n");
     assert_int_equal(process.requests, 0);
     end(&w);
 }
@@ -274,18 +287,25 @@ static void discarded(void **state)
     w.destination.kind = DESTINATION_DISCARD;
     world_add_message(&w, 2, SLICE("x\r\n"));
     world_run(&w);
-    world_assert_log(&w, "discarded", "1.1 delivered policy 2.0.0 0 discarded, as the route for this domain says\n"
-                                      "1.2 delivered policy 2.0.0 0 discarded, as the route for this domain says\nend usable\n");
+    world_assert_log(&w, "discarded",
+                     "1.1 delivered policy 2.0.0 0 discarded, as the route for this domain says\n"
+                     "1.2 delivered policy 2.0.0 0 discarded, as the route for this domain says\nend usable\n");
     end(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_recipient_gets_a_request), cmocka_unit_test(captured), cmocka_unit_test(large_content_goes_as_a_file),
+        cmocka_unit_test(each_recipient_gets_a_request),
+        cmocka_unit_test(captured),
+        cmocka_unit_test(large_content_goes_as_a_file),
         cmocka_unit_test(huge_content_from_memory),
-        cmocka_unit_test(refused), cmocka_unit_test(the_process_dies), cmocka_unit_test(mail_waits_for_the_process),
-        cmocka_unit_test(damaged_content), cmocka_unit_test(freed_in_between), cmocka_unit_test(discarded),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(the_process_dies),
+        cmocka_unit_test(mail_waits_for_the_process),
+        cmocka_unit_test(damaged_content),
+        cmocka_unit_test(freed_in_between),
+        cmocka_unit_test(discarded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,23 +18,25 @@ struct step_rule {
     const char *waits_for;
     void (*on_reply)(struct smtp_client *); /* NULL: no octets of the server have a place here */
 };
+/* clang-format off: a table */
 static const struct step_rule rules[STEPS] = {
-    [STEP_NONE]      = { STAGE_DNS,      0,           "the name server",               NULL },
-    [STEP_CONNECT]   = { STAGE_CONNECT,  0,           "the connection",                NULL },
-    [STEP_GREETING]  = { STAGE_GREETING, MINUTES(5),  "the greeting",                  on_greeting },
-    [STEP_EHLO]      = { STAGE_EHLO,     MINUTES(5),  "the reply to EHLO",             on_ehlo },
-    [STEP_HELO]      = { STAGE_EHLO,     MINUTES(5),  "the reply to HELO",             on_ehlo },
-    [STEP_STARTTLS]  = { STAGE_STARTTLS, MINUTES(2),  "the reply to STARTTLS",         on_starttls },
-    [STEP_HANDSHAKE] = { STAGE_TLS,      MINUTES(2),  "the TLS handshake",             NULL },
-    [STEP_AUTH]      = { STAGE_AUTH,     MINUTES(5),  "the reply to AUTH",             on_auth },
-    [STEP_IDLE]      = { STAGE_NONE,     0,           "the next message",              NULL },
-    [STEP_RSET]      = { STAGE_MAIL,     MINUTES(5),  "the reply to RSET",             smtp_transaction_reply },
-    [STEP_MAIL]      = { STAGE_MAIL,     MINUTES(5),  "the reply to MAIL",             smtp_transaction_reply },
-    [STEP_RCPT]      = { STAGE_RCPT,     MINUTES(5),  "the reply to RCPT",             smtp_transaction_reply },
-    [STEP_DATA]      = { STAGE_DATA,     MINUTES(2),  "the reply to DATA",             smtp_transaction_reply },
-    [STEP_CONTENT]   = { STAGE_CONTENT,  MINUTES(10), "the reply to the whole message", smtp_transaction_reply },
-    [STEP_QUIT]      = { STAGE_NONE,     SECONDS(10), "the reply to QUIT",             on_quit },
+    [STEP_NONE] = { STAGE_DNS, 0, "the name server", NULL },
+    [STEP_CONNECT] = { STAGE_CONNECT, 0, "the connection", NULL },
+    [STEP_GREETING] = { STAGE_GREETING, MINUTES(5), "the greeting", on_greeting },
+    [STEP_EHLO] = { STAGE_EHLO, MINUTES(5), "the reply to EHLO", on_ehlo },
+    [STEP_HELO] = { STAGE_EHLO, MINUTES(5), "the reply to HELO", on_ehlo },
+    [STEP_STARTTLS] = { STAGE_STARTTLS, MINUTES(2), "the reply to STARTTLS", on_starttls },
+    [STEP_HANDSHAKE] = { STAGE_TLS, MINUTES(2), "the TLS handshake", NULL },
+    [STEP_AUTH] = { STAGE_AUTH, MINUTES(5), "the reply to AUTH", on_auth },
+    [STEP_IDLE] = { STAGE_NONE, 0, "the next message", NULL },
+    [STEP_RSET] = { STAGE_MAIL, MINUTES(5), "the reply to RSET", smtp_transaction_reply },
+    [STEP_MAIL] = { STAGE_MAIL, MINUTES(5), "the reply to MAIL", smtp_transaction_reply },
+    [STEP_RCPT] = { STAGE_RCPT, MINUTES(5), "the reply to RCPT", smtp_transaction_reply },
+    [STEP_DATA] = { STAGE_DATA, MINUTES(2), "the reply to DATA", smtp_transaction_reply },
+    [STEP_CONTENT] = { STAGE_CONTENT, MINUTES(10), "the reply to the whole message", smtp_transaction_reply },
+    [STEP_QUIT] = { STAGE_NONE, SECONDS(10), "the reply to QUIT", on_quit },
 };
+/* clang-format on */
 
 static void on_timeout(void *context);
 static void try_next_host(struct smtp_client *);
@@ -98,8 +100,8 @@ static void make_transient(struct outcome *o)
     o->status.class = 4;
 }
 
-/* With the last host gone the failure is the destination's. That our own next hop (smart host, LMTP) turns us away or has
- * no address is for an operator to mend. */
+/* With the last host gone the failure is the destination's. That our own next hop (smart host, LMTP) turns us away or
+ * has no address is for an operator to mend. */
 static void give_up(struct smtp_client *c)
 {
     struct outcome failure = c->failure;
@@ -247,8 +249,8 @@ static void on_bytes(void *context, slice bytes)
             return;
         case REPLY_BAD:
             smtp_lost(c, verdict_delayed(rule->stage, 5, 0,
-                                         arena_format(&c->base.memory, "%s of " SLICE_FMT " is not SMTP", rule->waits_for,
-                                                      SLICE_ARG(text_slice(&c->remote_name)))));
+                                         arena_format(&c->base.memory, "%s of " SLICE_FMT " is not SMTP",
+                                                      rule->waits_for, SLICE_ARG(text_slice(&c->remote_name)))));
             return;
         case REPLY_DONE:
             rule->on_reply(c);
@@ -265,7 +267,8 @@ static void on_end(void *context, enum io_result why)
     if (!detail || !detail[0])
         detail = why == IO_END ? "the server closed it" : io_result_text(why);
     slice text = arena_format(&c->base.memory, "the connection was lost while %s%s: %s",
-                              is_sending(c) ? "sending the message" : "waiting for ", is_sending(c) ? "" : rules[c->step].waits_for, detail);
+                              is_sending(c) ? "sending the message" : "waiting for ",
+                              is_sending(c) ? "" : rules[c->step].waits_for, detail);
     smtp_lost(c, verdict_delayed(rules[c->step].stage, 4, 2, text));
 }
 
@@ -405,8 +408,8 @@ static void ready(struct smtp_client *c)
     smtp_next_message(c);
 }
 
-/* AUTH mechanism [initial-response] (RFC 4954 §4). Where the mechanism has no response to begin with, or one that would make
- * the line too long, it waits for the server's first challenge. */
+/* AUTH mechanism [initial-response] (RFC 4954 §4). Where the mechanism has no response to begin with, or one that
+ * would make the line too long, it waits for the server's first challenge. */
 static void send_auth(struct smtp_client *c)
 {
     const struct destination *to = &c->base.destination;
@@ -488,13 +491,17 @@ static void after_hello(struct smtp_client *c)
     if (wants_tls && smtp_has(c, EXTENSION_STARTTLS))
         send_starttls(c);
     else if (!c->is_secured && to->tls != DESTINATION_TLS_NONE && !may_go_plain(c))
-        host_failed(c, verdict_delayed(STAGE_STARTTLS, 7, 4, describe(c, "this route needs TLS, but STARTTLS is not offered by ", NULL)));
+        host_failed(c, verdict_delayed(STAGE_STARTTLS, 7, 4,
+                                       describe(c, "this route needs TLS, but STARTTLS is not offered by ", NULL)));
     else if (to->username.len == 0)
         ready(c);
     else if (!c->is_secured)
-        host_failed(c, verdict_delayed(STAGE_AUTH, 7, 11, SLICE("the password is not sent without TLS: this route signs in, but its TLS is off")));
+        host_failed(
+            c, verdict_delayed(STAGE_AUTH, 7, 11,
+                               SLICE("the password is not sent without TLS: this route signs in, but its TLS is off")));
     else if (!c->mechanism)
-        sign_in_failed(c, verdict_delayed(STAGE_AUTH, 7, 0, describe(c, "no way to sign in (PLAIN or LOGIN) is offered by ", NULL)));
+        sign_in_failed(c, verdict_delayed(STAGE_AUTH, 7, 0,
+                                          describe(c, "no way to sign in (PLAIN or LOGIN) is offered by ", NULL)));
     else
         send_auth(c);
 }
@@ -543,7 +550,8 @@ static void stop(struct connection *base)
 static void abort_connection(struct connection *base)
 {
     struct smtp_client *c = smtp_client_of(base);
-    struct outcome why = verdict_delayed(smtp_stage(c->step), 3, 2, SLICE("this server was stopped during the attempt"));
+    struct outcome why =
+        verdict_delayed(smtp_stage(c->step), 3, 2, SLICE("this server was stopped during the attempt"));
     why = smtp_outcome(c, why);
     host_walk_cancel(&c->walk);
     if (c->connecting)
@@ -569,7 +577,9 @@ static void smtp_free(struct connection *base)
     memory_free(c);
 }
 
-static const struct connection_kind smtp_kind = { .run = run, .stop = stop, .abort = abort_connection, .free = smtp_free };
+static const struct connection_kind smtp_kind = {
+    .run = run, .stop = stop, .abort = abort_connection, .free = smtp_free
+};
 
 struct connection *smtp_connection_new(struct deliverer *d, const struct destination *to, void *handle)
 {
@@ -578,7 +588,8 @@ struct connection *smtp_connection_new(struct deliverer *d, const struct destina
     host_walk_start(&c->walk, &c->base, on_walk_ready, c);
     bool verify = to->tls == DESTINATION_TLS_VERIFIED || to->tls == DESTINATION_TLS_IMPLICIT;
     struct text error = { 0 };
-    struct tls_context *context = to->tls == DESTINATION_TLS_NONE ? NULL : deliverer_tls_context(d, verify, to->ca_pem, &error);
+    struct tls_context *context =
+        to->tls == DESTINATION_TLS_NONE ? NULL : deliverer_tls_context(d, verify, to->ca_pem, &error);
     if (context)
         c->tls_context = tls_context_hold(context);
     else if (to->tls != DESTINATION_TLS_NONE)

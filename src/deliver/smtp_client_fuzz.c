@@ -3,13 +3,18 @@
 #include "io/work.h"
 #include <stdlib.h>
 /*
- * Fuzz target: the octets of a server into the SMTP client. The stream, the loop and what else stands around are replaced by
- * the least that works; what must hold: every task ends once, every connection is closed once, every content is released.
+ * Fuzz target: the octets of a server into the SMTP client. The stream, the loop and what else stands around are
+ * replaced by the least that works; what must hold: every task ends once, every connection is closed once, every
+ * content is released.
  *
  * Input: one octet of choices, then pieces: an octet of length (0: the connection ends; 1: time runs out), the octets.
  */
-struct loop { struct loop_hook *hook; };
-struct stream { int unused; };
+struct loop {
+    struct loop_hook *hook;
+};
+struct stream {
+    int unused;
+};
 
 static struct loop the_loop;
 static struct stream the_stream;
@@ -19,7 +24,10 @@ static stream_connected *connected;
 static void *connected_context;
 static bool handshake_is_due, stream_is_open;
 static struct timer *set_timers[8];
-static struct { loop_function *function; void *context; } later[32];
+static struct {
+    loop_function *function;
+    void *context;
+} later[32];
 static size_t later_count;
 static int loads, tasks_open, tasks_made, closed_count;
 static uint64_t now_ms;
@@ -57,7 +65,8 @@ void timer_clear(struct loop *loop, struct timer *timer)
         set_timers[timer->node.place - 1] = NULL;
     timer->node.place = 0;
 }
-struct connecting *stream_connect(struct loop *loop, const struct connect_params *params, stream_connected *done, void *context)
+struct connecting *stream_connect(struct loop *loop, const struct connect_params *params, stream_connected *done,
+                                  void *context)
 {
     (void)loop, (void)params;
     connected = done;
@@ -65,14 +74,20 @@ struct connecting *stream_connect(struct loop *loop, const struct connect_params
     return (struct connecting *)(void *)&the_stream;
 }
 void stream_connect_cancel(struct connecting *c) { (void)c, connected = NULL; }
-void stream_start(struct stream *s, const struct stream_events *e, void *context) { (void)s, events = e, events_context = context; }
+void stream_start(struct stream *s, const struct stream_events *e, void *context)
+{
+    (void)s, events = e, events_context = context;
+}
 void stream_write(struct stream *s, slice octets)
 {
     (void)s;
     if (!stream_is_open || (octets.len > 0 && !octets.ptr))
         abort();
 }
-void stream_write_shared(struct stream *s, slice octets, loop_function *release, void *context) { stream_write(s, octets), run_later(release, context); }
+void stream_write_shared(struct stream *s, slice octets, loop_function *release, void *context)
+{
+    stream_write(s, octets), run_later(release, context);
+}
 size_t stream_pending(const struct stream *s) { return (void)s, 0; }
 void stream_close(struct stream *s) { (void)s, stream_is_open = false, handshake_is_due = false; }
 void stream_abort(struct stream *s) { stream_close(s); }
@@ -87,28 +102,42 @@ void work_run(struct loop *loop, enum work_lane lane, loop_function *run, loop_f
 }
 
 /* --- tls, dns, ipc: not what is tried here --- */
-struct tls_context *tls_client_new(const struct tls_client_params *p, struct text *error) { return (void)p, (void)error, (struct tls_context *)(void *)&the_loop; }
+struct tls_context *tls_client_new(const struct tls_client_params *p, struct text *error)
+{
+    return (void)p, (void)error, (struct tls_context *)(void *)&the_loop;
+}
 struct tls_context *tls_context_hold(struct tls_context *c) { return c; }
 void tls_context_release(struct tls_context *c) { (void)c; }
 struct stream_filter *tls_filter_new(struct tls_context *c, slice name) { return (void)c, (void)name, NULL; }
-bool tls_get_info(const struct stream *s, struct tls_info *info) { return (void)s, *info = (struct tls_info){ .version = "TLS" }, true; }
-struct dns_question *dns_ask_mx(struct dns *d, struct loop *l, slice n, dns_answered *a, void *c) { return (void)d, (void)l, (void)n, (void)a, (void)c, NULL; }
-struct dns_question *dns_ask_addresses(struct dns *d, struct loop *l, slice n, dns_answered *a, void *c) { return dns_ask_mx(d, l, n, a, c); }
+bool tls_get_info(const struct stream *s, struct tls_info *info)
+{
+    return (void)s, *info = (struct tls_info){ .version = "TLS" }, true;
+}
+struct dns_question *dns_ask_mx(struct dns *d, struct loop *l, slice n, dns_answered *a, void *c)
+{
+    return (void)d, (void)l, (void)n, (void)a, (void)c, NULL;
+}
+struct dns_question *dns_ask_addresses(struct dns *d, struct loop *l, slice n, dns_answered *a, void *c)
+{
+    return dns_ask_mx(d, l, n, a, c);
+}
 void dns_cancel(struct dns_question *q) { (void)q; }
 size_t ipc_pending(const struct ipc_channel *c) { return (void)c, 0; }
 void ipc_send_store(struct ipc_channel *c, const struct ipc_store *m) { (void)c, (void)m; }
 
 /* --- spool and schedule --- */
-static struct recipient recipients[3] = {
-    { .forward_path = { LIT("a"), LIT("b.test") } }, { .forward_path = { LIT("c"), LIT("b.test") } }, { .forward_path = { LIT("d"), LIT("b.test") } }
-};
+static struct recipient recipients[3] = { { .forward_path = { LIT("a"), LIT("b.test") } },
+                                          { .forward_path = { LIT("c"), LIT("b.test") } },
+                                          { .forward_path = { LIT("d"), LIT("b.test") } } };
 static struct envelope envelope = { .recipients = recipients, .recipient_count = 3 };
 static struct spool_message message = { .envelope = &envelope, .content_octets = 12 };
 
-bool spool_load(struct spool *spool, struct spool_message *m, struct spool_content *now, spool_loaded *loaded, void *context)
+bool spool_load(struct spool *spool, struct spool_message *m, struct spool_content *now, spool_loaded *loaded,
+                void *context)
 {
     (void)spool, (void)m, (void)loaded, (void)context;
-    *now = (struct spool_content){ .octets = choices & 1 ? SLICE(".x\r\n.\r\ny\n.z") : SLICE("a: b\r\n\r\nx\r\n"), .fd = -1 };
+    *now = (struct spool_content){ .octets = choices & 1 ? SLICE(".x\r\n.\r\ny\n.z") : SLICE("a: b\r\n\r\nx\r\n"),
+                                   .fd = -1 };
     loads++;
     return true;
 }
@@ -197,8 +226,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct deliverer *d = deliverer_new(&(struct deliver_doors){ .loop = &the_loop });
     deliverer_set_schedule(d, (struct delivery_schedule_door){ next_task, task_done, closed, NULL });
     deliverer_configure(d, &(struct deliver_params){ .hostname = SLICE("us.test"), .idle_ms = 1000 });
-    struct destination to = { .kind = choices & 4 ? DESTINATION_LMTP : DESTINATION_HOST, .host = SLICE("127.0.0.1"), .name = SLICE("x"), .key = SLICE("x"), .port = 25 };
-    to.tls = choices & 8 ? DESTINATION_TLS_OPPORTUNISTIC : choices & 16 ? DESTINATION_TLS_REQUIRED : DESTINATION_TLS_NONE;
+    struct destination to = { .kind = choices & 4 ? DESTINATION_LMTP : DESTINATION_HOST,
+                              .host = SLICE("127.0.0.1"),
+                              .name = SLICE("x"),
+                              .key = SLICE("x"),
+                              .port = 25 };
+    to.tls = choices & 8    ? DESTINATION_TLS_OPPORTUNISTIC
+             : choices & 16 ? DESTINATION_TLS_REQUIRED
+                            : DESTINATION_TLS_NONE;
     if (choices & 32)
         to.username = SLICE("user"), to.password = SLICE("secret");
     struct delivery_deliver_door door = deliverer_door(d);
@@ -214,7 +249,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (stream_is_open && is_end) {
             events->on_end(events_context, IO_END);
         } else if (stream_is_open && !is_end) {
-            char *piece = octets ? memory_copy(data + at, octets) : NULL; /* its own memory: a step past the end is seen */
+            char *piece =
+                octets ? memory_copy(data + at, octets) : NULL; /* its own memory: a step past the end is seen */
             events->on_bytes(events_context, slice_from(piece, octets));
             memory_free(piece);
             at += octets;

@@ -5,16 +5,17 @@
 #include <errno.h>
 #include <unistd.h>
 /*
- * smtp_content - the octets of a message on their way out: straight from the spool's memory when no line begins with a dot,
- * else with the dots doubled (RFC 5321 §4.5.2); large ones from their file, piece by piece, as the network takes them.
+ * smtp_content - the octets of a message on their way out: straight from the spool's memory when no line begins with a
+ * dot, else with the dots doubled (RFC 5321 §4.5.2); large ones from their file, piece by piece, as the network takes
+ * them.
  */
 enum { PIECE_OCTETS = 128 * 1024, PENDING_MAX = 256 * 1024 };
 
 struct content_loan {
     struct spool *spool;
     struct spool_message *message;
-    struct smtp_client *client;    /* NULL: the transaction is over */
-    unsigned users;                /* the transaction, a load, a read, a write each count one */
+    struct smtp_client *client; /* NULL: the transaction is over */
+    unsigned users;             /* the transaction, a load, a read, a write each count one */
     bool is_loaded;
     struct spool_content content;
     struct dot_writer dots;
@@ -84,7 +85,8 @@ static void send_from_memory(struct smtp_client *c, struct content_loan *loan)
 static void cannot_read(struct smtp_client *c, enum spool_result result)
 {
     if (result == SPOOL_DAMAGED)
-        smtp_lost(c, verdict_failed(STAGE_CONTENT, 3, 0, SLICE("the content of the message is damaged on this server's disk")));
+        smtp_lost(c, verdict_failed(STAGE_CONTENT, 3, 0,
+                                    SLICE("the content of the message is damaged on this server's disk")));
     else
         smtp_lost(c, verdict_delayed(STAGE_CONTENT, 3, 0, SLICE("the message could not be read from the spool")));
 }

@@ -161,8 +161,11 @@ static struct outcome success(const struct smtp_client *c)
 {
     bool says_more = smtp_is_lmtp(c) || smtp_has(c, EXTENSION_DSN);
     struct status status = c->reader.status.class == 2 ? c->reader.status : (struct status){ 2, 0, 0 };
-    return (struct outcome){ .action = says_more ? ACTION_DELIVERED : ACTION_RELAYED, .stage = STAGE_CONTENT, .status = status,
-                             .reply_code = c->reader.code, .text = text_slice(&c->reader.text) };
+    return (struct outcome){ .action = says_more ? ACTION_DELIVERED : ACTION_RELAYED,
+                             .stage = STAGE_CONTENT,
+                             .status = status,
+                             .reply_code = c->reader.code,
+                             .text = text_slice(&c->reader.text) };
 }
 
 static void finish(struct smtp_client *c)
@@ -188,10 +191,10 @@ static void give_back(struct smtp_client *c, struct smtp_transaction *t, bool is
 }
 
 /*
- * A message whose MAIL was never answered on a connection that had carried others is put back untried: the server had most
- * likely closed an idle connection, or takes only so many messages on one. Without an earlier success that could go on for
- * ever. The one message whose final reply was lost may have been taken: trying it again is the duplicate that RFC 5321
- * §4.5.3.2.6 speaks of.
+ * A message whose MAIL was never answered on a connection that had carried others is put back untried: the server had
+ * most likely closed an idle connection, or takes only so many messages on one. Without an earlier success that could
+ * go on for ever. The one message whose final reply was lost may have been taken: trying it again is the duplicate that
+ * RFC 5321 §4.5.3.2.6 speaks of.
  */
 void smtp_give_back(struct smtp_client *c, const struct outcome *why)
 {

@@ -5,8 +5,8 @@
 static const struct {
     uint16_t code, subject, detail;
 } meanings[] = {
-    { 421, 3, 2 }, { 450, 2, 0 }, { 451, 3, 0 }, { 452, 3, 1 }, { 454, 7, 0 }, { 455, 5, 4 }, { 500, 5, 2 },
-    { 501, 5, 4 }, { 502, 5, 1 }, { 503, 5, 1 }, { 504, 5, 4 }, { 521, 3, 2 }, { 530, 7, 0 }, { 534, 7, 9 },
+    { 421, 3, 2 }, { 450, 2, 0 },  { 451, 3, 0 }, { 452, 3, 1 }, { 454, 7, 0 }, { 455, 5, 4 }, { 500, 5, 2 },
+    { 501, 5, 4 }, { 502, 5, 1 },  { 503, 5, 1 }, { 504, 5, 4 }, { 521, 3, 2 }, { 530, 7, 0 }, { 534, 7, 9 },
     { 535, 7, 8 }, { 538, 7, 11 }, { 551, 1, 6 }, { 552, 3, 4 }, { 553, 1, 3 }, { 555, 5, 4 }, { 556, 1, 10 },
 };
 
@@ -18,9 +18,15 @@ static struct status status_from_code(uint8_t class, uint16_t code)
     return (struct status){ class, 0, 0 };
 }
 
+/* RFC 5321 §4.5.3.1.10: an old server's "552 too many recipients" is meant as 452. "552 5.2.2 over quota" is not. */
+static bool is_too_many_recipients(enum delivery_stage stage, const struct reply_reader *reply)
+{
+    return stage == STAGE_RCPT && reply->code == 552 && (reply->status.class != 5 || status_is(reply->status, 5, 5, 3));
+}
+
 struct outcome verdict_from_reply(enum delivery_stage stage, const struct reply_reader *reply)
 {
-    bool too_many_recipients = stage == STAGE_RCPT && reply->code == 552;
+    bool too_many_recipients = is_too_many_recipients(stage, reply);
     bool is_permanent = reply_is_permanent(reply->code) && !too_many_recipients;
     uint8_t class = is_permanent ? 5 : 4;
     struct outcome o = {

@@ -5,8 +5,8 @@
  * verdict - what a reply of the remote server means for a recipient (RFC 5321 §4.2.1, RFC 3463).
  *
  * The class of the code decides, not the enhanced status; an enhanced status that contradicts the code or is missing is
- * made from the code. 552 to RCPT counts as 452 (RFC 5321 §4.5.3.1.10). A code outside 4xx and 5xx where a refusal
- * was looked at, is a server that does not speak SMTP: transient.
+ * made from the code. 552 to RCPT counts as 452 (RFC 5321 §4.5.3.1.10) unless its status says otherwise. Where a
+ * refusal was expected, a code outside 4xx and 5xx is a server that does not speak SMTP: transient.
  */
 struct outcome verdict_from_reply(enum delivery_stage, const struct reply_reader *);
 /* Transient, without a reply. `text` is borrowed. */
