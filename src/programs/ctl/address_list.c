@@ -29,8 +29,11 @@ static size_t quoted_octets(slice s, char close)
     return s.len;
 }
 
-/* One token off *rest into *to (white space and comments: nothing). The delimiters are the caller's. */
-static void take_token(slice *rest, struct text *to)
+static bool is_joint(char c) { return c == '@' || c == '.'; }
+
+/* One token off *rest into *to, where the address began at `start`. White space and comments count for nothing beside "@"
+ * and "."; between two words one space stays, so that "two words" is not taken for one. */
+static void take_token(slice *rest, struct text *to, size_t start)
 {
     char c = rest->ptr[0];
     size_t octets = 1;
@@ -38,9 +41,22 @@ static void take_token(slice *rest, struct text *to)
         octets = comment_octets(*rest);
     else if (c == '"' || c == '[')
         octets = quoted_octets(*rest, c == '"' ? '"' : ']');
-    if (c != '(' && !is_space(c))
+    bool was_space = to->len > start && to->ptr[to->len - 1] == ' ';
+    if (c == '(' || is_space(c)) {
+        if (to->len > start && !was_space && !is_joint(to->ptr[to->len - 1]))
+            text_add_byte(to, ' ');
+    } else {
+        if (was_space && is_joint(c))
+            to->len--;
         text_add(to, slice_head(*rest, octets));
+    }
     *rest = slice_tail(*rest, octets);
+}
+
+static void drop_last_space(struct text *to, size_t start)
+{
+    if (to->len > start && to->ptr[to->len - 1] == ' ')
+        to->len--;
 }
 
 /* Behind "<": the address up to ">", without "@one,@two:". */
@@ -53,9 +69,10 @@ static void take_angle_address(slice *rest, struct text *to)
             to->len = start;
             *rest = slice_tail(*rest, 1);
         } else {
-            take_token(rest, to);
+            take_token(rest, to, start);
         }
     }
+    drop_last_space(to, start);
     *rest = slice_tail(*rest, 1);
 }
 
@@ -80,9 +97,10 @@ bool address_list_next(slice *rest, struct text *mailbox)
             take_angle_address(rest, mailbox);
             has_angle = true;
         } else {
-            take_token(rest, has_angle ? &after : mailbox);
+            take_token(rest, has_angle ? &after : mailbox, has_angle ? 0 : start);
         }
     }
     text_free(&after);
+    drop_last_space(mailbox, start);
     return mailbox->len > start;
 }

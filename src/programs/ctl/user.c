@@ -100,7 +100,7 @@ static int exit_code_of(enum accounts_result result)
         return EXIT_NEGATIVE;
     case ACCOUNTS_BAD_ADDRESS:
     case ACCOUNTS_BAD_HASH:
-        return EXIT_USAGE;
+        return EXIT_DATA;
     case ACCOUNTS_FAILED:
         break;
     }
