@@ -3,8 +3,8 @@
 #include "message/received.h"
 #include "receive/trace.h"
 
-/* RFC 5321 §4.5.3.1.6 allows 998 octets, and programs that write a paragraph or a base64 body as one line break it every
- * day; refusing them would return honest mail. A line that no reader can mean is where we stop. */
+/* RFC 5321 §4.5.3.1.6 allows 998 octets, and programs that write a paragraph or a base64 body as one line break it
+ * every day; refusing them would return honest mail. A line that no reader can mean is where we stop. */
 enum { CONTENT_LINE_MAX = 64 * 1024 };
 
 static enum reply_name reply_for_spool(enum spool_result result)

@@ -19,7 +19,10 @@ static struct stream *begin(struct world *w, enum listener_role role, const char
     return client;
 }
 
-static struct stream *begin_mx(struct world *w) { return begin(w, ROLE_MX, "198.51.100.7", "RCPT TO:<ann@example.org>\r\n"); }
+static struct stream *begin_mx(struct world *w)
+{
+    return begin(w, ROLE_MX, "198.51.100.7", "RCPT TO:<ann@example.org>\r\n");
+}
 
 static void assert_starts(slice heard, const char *wanted)
 {
@@ -51,7 +54,8 @@ static const struct stored {
     { "header only, no empty line", "S: x\r\n.\r\n", "S: x\r\n", 6 },
     { "empty line only", "\r\n.\r\n", "\r\n", 2 },
     { "no header", "hello there\r\n.\r\n", "\r\nhello there\r\n", 2 },
-    { "header that ends in a line that is no field", "S: x\r\nhello\r\n\r\nS: y\r\n.\r\n", "S: x\r\n\r\nhello\r\n\r\nS: y\r\n", 8 },
+    { "header that ends in a line that is no field", "S: x\r\nhello\r\n\r\nS: y\r\n.\r\n",
+      "S: x\r\n\r\nhello\r\n\r\nS: y\r\n", 8 },
     { "mbox line first", "From sam Mon\r\nS: x\r\n\r\nb\r\n.\r\n", "\r\nFrom sam Mon\r\nS: x\r\n\r\nb\r\n", 2 },
     { "8 bit without BODY=8BITMIME", "S: x\r\n\r\n\xc3\xa9\r\n.\r\n", "S: x\r\n\r\n\xc3\xa9\r\n", 8 },
     { "folded fields", "S: x\r\n y\r\nT: z\r\n\r\n\r\n.\r\n", "S: x\r\n y\r\nT: z\r\n\r\n\r\n", 18 },
@@ -105,8 +109,10 @@ static const struct refused {
     { "a line of 64 KiB and one", "S: x\r\n\r\n", "x", 65537, "554 5.6.0 content has a line" },
     { "looping", "", "Received: x\r\n", 51, "554 5.4.6" },
     { "nearly looping", "", "Received: x\r\n", 50, "250 2.0.0" },
-    { "header too big", "S: x\r\n", " 34567890123456789012345678901234567890123456789012345678901234\r\n", 4096, "552 5.3.4 header" },
-    { "header just so", "S: x\r\n", " 34567890123456789012345678901234567890123456789012345678901234\r\n", 255, "250 2.0.0" },
+    { "header too big", "S: x\r\n", " 34567890123456789012345678901234567890123456789012345678901234\r\n", 4096,
+      "552 5.3.4 header" },
+    { "header just so", "S: x\r\n", " 34567890123456789012345678901234567890123456789012345678901234\r\n", 255,
+      "250 2.0.0" },
     { "too big", "S: x\r\n\r\n", "345678901234567890123456789012\r\n", 65536 / 32 * 16, "552 5.3.4 message" },
 };
 
@@ -167,7 +173,8 @@ static void test_missing_fields(void **state)
         assert_starts(world_say(w, client, cases[i].sent), "250 ");
         slice content = w->seen[0]->content;
         assert_starts(behind(content, cases[i].fields), cases[i].first);
-        bool has_own = slice_find(content, SLICE("\r\nMessage-ID: <0000000000001000@mx.example.org>\r\n")) != SLICE_NOT_FOUND;
+        bool has_own =
+            slice_find(content, SLICE("\r\nMessage-ID: <0000000000001000@mx.example.org>\r\n")) != SLICE_NOT_FOUND;
         assert_int_equal(has_own, slice_find(slice_from_cstr(cases[i].sent), SLICE("@x>")) == SLICE_NOT_FOUND);
         world_free(w);
     }
@@ -188,11 +195,13 @@ static void test_envelope(void **state)
     (void)state;
     struct world *w = world_new(NULL);
     struct stream *client = world_connect(w, ROLE_MX, "192.0.2.7");
-    world_say(w, client, "EHLO client.example\r\nMAIL FROM:<sam@outside.example> BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\n");
-    world_say(w, client, "RCPT TO:<Ann+x@Example.org> NOTIFY=SUCCESS ORCPT=rfc822;q+40r\r\n"
-                         "RCPT TO:<\"ann\"@example.org>\r\n"
-                         "RCPT TO:<friends@example.org> NOTIFY=NEVER\r\n"
-                         "RCPT TO:<Carl@outside.example>\r\nRCPT TO:<carl@OUTSIDE.example>\r\n");
+    world_say(w, client,
+              "EHLO client.example\r\nMAIL FROM:<sam@outside.example> BODY=8BITMIME RET=HDRS ENVID=a+2Bb\r\n");
+    world_say(w, client,
+              "RCPT TO:<Ann+x@Example.org> NOTIFY=SUCCESS ORCPT=rfc822;q+40r\r\n"
+              "RCPT TO:<\"ann\"@example.org>\r\n"
+              "RCPT TO:<friends@example.org> NOTIFY=NEVER\r\n"
+              "RCPT TO:<Carl@outside.example>\r\nRCPT TO:<carl@OUTSIDE.example>\r\n");
     assert_starts(world_say(w, client, "DATA\r\n\r\n.\r\n"), "354 ");
     assert_int_equal(w->accepted, 1);
     const struct envelope *e = w->seen[0]->envelope;
@@ -249,7 +258,8 @@ static void test_spool_troubles(void **state)
     world_free(w);
 }
 
-/* 250 comes with the commit and not before; what was pipelined behind waits; a client that leaves has its message taken. */
+/* 250 comes with the commit and not before; what was pipelined behind waits; a client that leaves has its message
+ * taken. */
 static void test_commit_waits(void **state)
 {
     (void)state;

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* --- io ------------------------------------------------------------------------------------------------------- */
 
@@ -176,7 +175,8 @@ void spool_commit(struct spool_draft *draft, const struct envelope *envelope, ui
     seen->envelope = envelope_copy(&seen->memory, envelope);
     seen->content = arena_copy(&seen->memory, text_slice(&draft->content));
     seen->header_octets = header_octets;
-    seen->message = (struct spool_message){ .id = draft->id, .envelope = seen->envelope, .content_octets = seen->content.len };
+    seen->message =
+        (struct spool_message){ .id = draft->id, .envelope = seen->envelope, .content_octets = seen->content.len };
     assert(header_octets <= seen->content.len);
     *commit = (struct commit){ .done = done, .context = context, .seen = seen };
     list_append(&draft->spool->commits, &commit->listed);
@@ -252,7 +252,8 @@ static struct config *make_config(const char *limits)
     static struct config_mistakes mistakes;
     struct config *config = config_read_text(text_slice(&yaml), "test.yaml", ".", &mistakes);
     for (size_t i = 0; !config && i < mistakes.count; i++)
-        dprintf(2, SLICE_FMT ": " SLICE_FMT "\n", SLICE_ARG(mistakes.items[i].option), SLICE_ARG(mistakes.items[i].what));
+        dprintf(2, SLICE_FMT ": " SLICE_FMT "\n", SLICE_ARG(mistakes.items[i].option),
+                SLICE_ARG(mistakes.items[i].what));
     config_mistakes_free(&mistakes);
     text_free(&yaml);
     if (!config)
@@ -391,7 +392,7 @@ void world_break(struct stream *s) { end(s, IO_RESET); }
 static bool resume_streams(void)
 {
     bool did = false;
-    LIST_EACH (&streams, node) {
+    LIST_EACH(&streams, node) {
         struct stream *s = LIST_ITEM(node, struct stream, listed);
         if (s->in.len > 0 && !s->is_paused && !s->in_handshake && !s->is_closed) {
             struct text in = s->in;

@@ -1,8 +1,9 @@
 #pragma once
 #include "receive/receive.h"
 /*
- * fake_world - for tests and fuzzing: the parts of io/, spool/ and tls/ that receive/ calls, in memory, with a clock that the
- * test moves, a keyring that knows one password, and clients that are two buffers. No descriptor, no thread, no chance.
+ * fake_world - for tests and fuzzing: the parts of io/, spool/ and tls/ that receive/ calls, in memory, with a clock
+ * that the test moves, a keyring that knows one password, and clients that are two buffers. No descriptor, no thread,
+ * no chance.
  *
  * Known: example.org is hosted here; ann@example.org has a mailbox (password "secret"), bob@example.org too;
  *        friends@example.org is ann and carl@outside.example; loop@example.org leads to itself.
@@ -27,7 +28,7 @@ struct world {
     size_t drafts_open;
     /* what goes wrong */
     enum spool_result room, append_result, commit_result;
-    bool keyring_is_away;          /* answers "temporary" */
+    bool keyring_is_away; /* answers "temporary" */
     bool commits_wait, answers_wait;
 };
 /* `limits`: YAML lines of the limits section, each with its two spaces of indent; NULL: the presets. */
@@ -42,7 +43,7 @@ void world_hang_up(struct stream *); /* the client closes its side */
 void world_break(struct stream *);   /* the connection is reset */
 /* Commits and passwords that wait are answered, streams that wait are resumed, until nothing happens any more. */
 void world_turn(struct world *);
-void world_pass(struct world *, uint64_t ms); /* with the timers on the way, and a turn after each */
+void world_pass(struct world *, uint64_t ms);          /* with the timers on the way, and a turn after each */
 void world_finish_handshake(struct stream *, bool ok); /* nothing where none is under way */
 /* Nothing is taken off what the server writes any more, as with a client that does not read. */
 void world_stop_reading(struct stream *, bool stops);

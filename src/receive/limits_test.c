@@ -44,7 +44,8 @@ static void test_idle_commands(void **state)
     (void)state;
     struct world *w = world_new("  max_idle_commands: 10\n");
     struct stream *client = greeted(w);
-    expect(world_say(w, client, "NOOP\r\nRSET\r\nVRFY x\r\nHELP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n"), "250 2.0.0");
+    expect(world_say(w, client, "NOOP\r\nRSET\r\nVRFY x\r\nHELP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n"),
+           "250 2.0.0");
     expect(world_say(w, client, "RSET\r\n"), "421 4.7.0 too many commands");
     assert_true(world_is_closed(client));
     world_free(w);
@@ -66,7 +67,8 @@ static void test_recipients(void **state)
     world_say(w, client, "DATA\r\n");
     expect(world_say(w, client, ".\r\n"), "250 2.0.0");
     assert_int_equal(w->seen[0]->envelope->recipient_count, 100);
-    expect(world_say(w, client, "MAIL FROM:<s@o.example>\r\nRCPT TO:<more@outside.example>\r\n"), "250 2.1.0 sender ok\r\n250 2.1.5");
+    expect(world_say(w, client, "MAIL FROM:<s@o.example>\r\nRCPT TO:<more@outside.example>\r\n"),
+           "250 2.1.0 sender ok\r\n250 2.1.5");
     world_free(w);
 }
 
@@ -281,9 +283,15 @@ static void test_new_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),      cmocka_unit_test(test_idle_commands),   cmocka_unit_test(test_recipients),
-        cmocka_unit_test(test_sessions),    cmocka_unit_test(test_time_limits),     cmocka_unit_test(test_slow_commit),
-        cmocka_unit_test(test_line_feed_alone), cmocka_unit_test(test_unread_replies), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_idle_commands),
+        cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_time_limits),
+        cmocka_unit_test(test_slow_commit),
+        cmocka_unit_test(test_line_feed_alone),
+        cmocka_unit_test(test_unread_replies),
+        cmocka_unit_test(test_stop),
         cmocka_unit_test(test_new_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

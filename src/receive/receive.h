@@ -15,7 +15,8 @@ struct receive_doors {
     struct loop *loop;
     struct spool *spool;
     struct event_log *events;
-    /* Is this the password? `answer` comes later, exactly once, unless cancelled. account: canonical; temporary: ask again later. */
+    /* Is this the password? `answer` comes later, exactly once, unless cancelled. account: canonical; temporary: ask
+     * again later. */
     void *(*verify_password)(void *keyring, slice name, slice password,
                              void (*answer)(void *context, bool ok, bool temporary, slice account), void *context);
     void (*cancel_verify)(void *keyring, void *request);
@@ -30,8 +31,8 @@ struct receiver *receiver_new(const struct receive_doors *);
 void receiver_configure(struct receiver *, struct config *, struct tls_context *, struct directory *);
 /* Serves one listening socket; takes the descriptor. `name` and `role` as in the configuration. */
 void receiver_listen(struct receiver *, int fd, slice name, enum listener_role);
-/* Serves a stream that was accepted elsewhere (the control socket's `submit`), already signed in as `account`: a program of
- * this machine that hands in mail. No STARTTLS, no AUTH; otherwise as a submission. */
+/* Serves a stream that was accepted elsewhere (the control socket's `submit`), already signed in as `account`: a
+ * program of this machine that hands in mail. No STARTTLS, no AUTH; otherwise as a submission. */
 void receiver_adopt(struct receiver *, struct stream *, slice account);
 /* Closes the listeners; idle sessions get 421, busy ones may end their transaction; `done` when the last one is gone or
  * after `patience_ms`. */

@@ -23,11 +23,11 @@ bool settings_may_relay(const struct settings *, const struct address *client);
 
 /* What a listener's role means; one row for each enum listener_role. */
 struct role {
-    bool tls_at_once;      /* RFC 8314 §3.3 */
-    bool offers_tls;       /* STARTTLS is announced */
-    bool offers_sign_in;   /* AUTH is announced, under TLS */
-    bool demands_sign_in;  /* MAIL needs AUTH (RFC 6409 §4.3) */
-    bool mends_messages;   /* missing Date: and Message-ID: are added (RFC 6409 §8) */
+    bool tls_at_once;     /* RFC 8314 §3.3 */
+    bool offers_tls;      /* STARTTLS is announced */
+    bool offers_sign_in;  /* AUTH is announced, under TLS */
+    bool demands_sign_in; /* MAIL needs AUTH (RFC 6409 §4.3) */
+    bool mends_messages;  /* missing Date: and Message-ID: are added (RFC 6409 §8) */
 };
 struct receive_listener {
     struct list listed; /* receiver.listeners; stays until receiver_free: sessions name it */
@@ -48,12 +48,12 @@ struct receiver {
     struct settings *settings;
     struct list listeners;
     struct receive_listener *local; /* of adopted streams; NULL until the first */
-    struct list sessions; /* closed ones that still wait for a commit included */
-    size_t session_count; /* open ones */
-    struct map clients;   /* struct client by key */
+    struct list sessions;           /* closed ones that still wait for a commit included */
+    size_t session_count;           /* open ones */
+    struct map clients;             /* struct client by key */
     struct list spare_transactions;
     size_t spare_transaction_count;
-    struct text scratch;  /* for one reply or field; empty between calls */
+    struct text scratch; /* for one reply or field; empty between calls */
     uint64_t next_session_id;
     bool is_stopping;
     struct timer patience;

@@ -45,7 +45,10 @@ void session_set_deadline(struct session *s, uint64_t after_ms)
         set_timer(s);
 }
 
-static bool ends_with_line_feed(const struct session *s) { return s->kept.len > 0 && s->kept.ptr[s->kept.len - 1] == '\n'; }
+static bool ends_with_line_feed(const struct session *s)
+{
+    return s->kept.len > 0 && s->kept.ptr[s->kept.len - 1] == '\n';
+}
 
 /* The wait is ours to end, not the client's. */
 static void wait_longer(struct session *s)
@@ -76,8 +79,8 @@ static void on_time(void *context)
 
 /* --- octets in ------------------------------------------------------------------------------------------------ */
 
-/* The next line, without its CRLF. A CR or LF alone ends no line (RFC 5321 §2.3.8): the line that holds it is refused as
- * a whole, so that nothing can hide behind it. */
+/* The next line, without its CRLF. A CR or LF alone ends no line (RFC 5321 §2.3.8): the line that holds it is refused
+ * as a whole, so that nothing can hide behind it. */
 static bool next_line(struct session *s, slice *input, slice *line)
 {
     for (size_t from = 0; from < input->len;) {

@@ -41,11 +41,11 @@ struct session {
     enum session_state state;
     enum session_input input;
     enum session_wait wait;
-    bool is_extended;  /* EHLO */
+    bool is_extended; /* EHLO */
     bool tls_is_on;
     bool reading_is_paused;
-    bool client_has_ended; /* it closed its side while a reply was still owed */
-    bool line_is_too_long; /* its begin was dropped */
+    bool client_has_ended;  /* it closed its side while a reply was still owed */
+    bool line_is_too_long;  /* its begin was dropped */
     uint32_t errors;        /* 4xx and 5xx since the last accepted message */
     uint32_t idle_commands; /* since the last accepted message */
     uint32_t failed_sign_ins;

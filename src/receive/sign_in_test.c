@@ -55,7 +55,8 @@ static void test_starttls(void **state)
     assert_false(has(world_say(w, client, "EHLO c.example\r\n"), "AUTH"));
     expect(world_say(w, client, "STARTTLS now\r\n"), "501 5.5.4");
     /* CVE-2011-0411: what stands behind STARTTLS was said by anybody */
-    expect(world_say(w, client, "STARTTLS\r\nEHLO evil.example\r\nMAIL FROM:<evil@x.example>\r\nNO"), "220 2.0.0 ready to start TLS\r\n");
+    expect(world_say(w, client, "STARTTLS\r\nEHLO evil.example\r\nMAIL FROM:<evil@x.example>\r\nNO"),
+           "220 2.0.0 ready to start TLS\r\n");
     world_finish_handshake(client, true);
     world_turn(w);
     assert_int_equal(world_output(client).len, 0);
@@ -132,7 +133,8 @@ static void test_exchanges(void **state)
     expect(world_say(w, client, "AUTH GSSAPI\r\n"), "504 5.5.4");
     expect(world_say(w, client, "AUTH PLAIN !!!!\r\n"), "501 5.5.2 response is not base64");
     expect(world_say(w, client, "AUTH PLAIN =\r\n"), "501 5.5.2 response is not what");
-    expect(say_encoded(w, client, "AUTH PLAIN ", SLICE("bob|ann@example.org|secret")), "501 5.5.2 response is not what");
+    expect(say_encoded(w, client, "AUTH PLAIN ", SLICE("bob|ann@example.org|secret")),
+           "501 5.5.2 response is not what");
     expect(world_say(w, client, "AUTH PLAIN\r\n"), "334 \r\n");
     expect(world_say(w, client, "*\r\n"), "501 5.7.0 sign-in cancelled");
     expect(world_say(w, client, "auth plain\r\n"), "334 \r\n");
@@ -159,7 +161,8 @@ static void test_long_response(void **state)
     world_free(w);
 }
 
-/* Wrong name and wrong password look the same; each failure is told later than the one before; the third is the last. */
+/* Wrong name and wrong password look the same; each failure is told later than the one before; the third is the last.
+ */
 static void test_failures(void **state)
 {
     (void)state;
@@ -228,9 +231,11 @@ static void test_adopted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_starttls),      cmocka_unit_test(test_starttls_cut_behind), cmocka_unit_test(test_handshake_fails),
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_exchanges),           cmocka_unit_test(test_long_response),
-        cmocka_unit_test(test_failures),      cmocka_unit_test(test_keyring_troubles),    cmocka_unit_test(test_adopted),
+        cmocka_unit_test(test_starttls),        cmocka_unit_test(test_starttls_cut_behind),
+        cmocka_unit_test(test_handshake_fails), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_exchanges),       cmocka_unit_test(test_long_response),
+        cmocka_unit_test(test_failures),        cmocka_unit_test(test_keyring_troubles),
+        cmocka_unit_test(test_adopted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

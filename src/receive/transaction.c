@@ -43,7 +43,8 @@ void transaction_free_spare(struct receiver *r)
     r->spare_transaction_count = 0;
 }
 
-/* What makes two forward-paths the same: the domain without case, the local part without its quoting (RFC 5321 §2.4). */
+/* What makes two forward-paths the same: the domain without case, the local part without its quoting (RFC 5321 §2.4).
+ */
 static slice address_key(struct arena *memory, struct path path)
 {
     struct text key = { 0 };

@@ -3,8 +3,8 @@
 #include "receive/verbs.h"
 #include "smtp/command.h"
 #include "smtp/parameters.h"
-/* MAIL, RCPT and DATA: RFC 5321 §4.1.1.2-§4.1.1.4, with SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN (RFC 3461) and AUTH= (RFC
- * 4954 §5). */
+/* MAIL, RCPT and DATA: RFC 5321 §4.1.1.2-§4.1.1.4, with SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN (RFC 3461) and AUTH=
+ * (RFC 4954 §5). */
 
 struct arguments {
     uint64_t size_octets; /* 0: not told */
@@ -64,8 +64,8 @@ static enum reply_name take_parameter(struct arguments *a, const struct paramete
     return REPLY_PARAMETER_UNKNOWN;
 }
 
-static enum reply_name take_parameters(struct session *s, struct arguments *a, slice rest, const struct parameter_rule *rules,
-                                       size_t count)
+static enum reply_name take_parameters(struct session *s, struct arguments *a, slice rest,
+                                       const struct parameter_rule *rules, size_t count)
 {
     unsigned seen = 0;
     enum reply_name reply = REPLY_OK;
@@ -84,7 +84,10 @@ static enum reply_name take_parameters(struct session *s, struct arguments *a, s
     return reply;
 }
 
-static slice keep_text(struct transaction *tx, const struct text *text) { return arena_copy(&tx->memory, text_slice(text)); }
+static slice keep_text(struct transaction *tx, const struct text *text)
+{
+    return arena_copy(&tx->memory, text_slice(text));
+}
 static struct path keep_path(struct transaction *tx, struct path path)
 {
     return (struct path){ arena_copy(&tx->memory, path.local_part), arena_copy(&tx->memory, path.domain) };
@@ -144,11 +147,8 @@ void verb_mail(struct session *s, slice argument)
 static enum reply_name find_recipient(struct session *s, struct path path, struct directory_result *found)
 {
     static const enum reply_name answers[] = {
-        [DIRECTORY_OUTSIDE] = REPLY_RELAY_DENIED,
-        [DIRECTORY_MAILBOX] = REPLY_OK,
-        [DIRECTORY_ALIAS] = REPLY_OK,
-        [DIRECTORY_UNKNOWN] = REPLY_USER_UNKNOWN,
-        [DIRECTORY_LOOP] = REPLY_ALIAS_LOOP,
+        [DIRECTORY_OUTSIDE] = REPLY_RELAY_DENIED, [DIRECTORY_MAILBOX] = REPLY_OK,      [DIRECTORY_ALIAS] = REPLY_OK,
+        [DIRECTORY_UNKNOWN] = REPLY_USER_UNKNOWN, [DIRECTORY_LOOP] = REPLY_ALIAS_LOOP,
     };
     *found = directory_find(s->settings->directory, path, &s->transaction->memory);
     if (found->answer == DIRECTORY_OUTSIDE && session_may_relay(s))

@@ -15,7 +15,7 @@ struct verb {
     void (*run)(struct session *, slice argument);
     unsigned allowed_in; /* bits of enum session_state */
     unsigned flags;
-    size_t line_max;     /* octets, CRLF included */
+    size_t line_max; /* octets, CRLF included */
     const char *help;
 };
 /* Runs one command line, given without its CRLF. */
