@@ -31,8 +31,8 @@ static size_t quoted_octets(slice s, char close)
 
 static bool is_joint(char c) { return c == '@' || c == '.'; }
 
-/* One token off *rest into *to, where the address began at `start`. White space and comments count for nothing beside "@"
- * and "."; between two words one space stays, so that "two words" is not taken for one. */
+/* One token off *rest into *to, where the address began at `start`. White space and comments count for nothing beside
+ * "@" and "."; between two words one space stays, so that "two words" is not taken for one. */
 static void take_token(slice *rest, struct text *to, size_t start)
 {
     char c = rest->ptr[0];

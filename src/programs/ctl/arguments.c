@@ -141,8 +141,7 @@ static bool read_option(const struct arguments *arguments, int argc, char **argv
     const char *word = argv[*place];
     bool is_long = word[1] == '-', has_value = false;
     slice name, value = slice_cut(slice_from_cstr(word + 2), '=', &name, &has_value);
-    const struct argument *row =
-        is_long ? find_by_name(arguments, name) : find_by_letter(arguments, word[1]);
+    const struct argument *row = is_long ? find_by_name(arguments, name) : find_by_letter(arguments, word[1]);
     if (!row)
         return say_unknown(arguments, is_long ? name : slice_from_cstr(word + 1), word);
     if (!is_long && word[2]) { /* -xVALUE */

@@ -1,8 +1,8 @@
 #pragma once
 #include "base/slice.h"
 /*
- * arguments - command lines by table: --name VALUE, --name=VALUE, -x VALUE, --flag, and what stands alone. The help text is
- * made from the same rows.
+ * arguments - command lines by table: --name VALUE, --name=VALUE, -x VALUE, --flag, and what stands alone. The help
+ * text is made from the same rows.
  */
 enum argument_kind {
     ARGUMENT_FLAG,     /* bool */
@@ -17,19 +17,19 @@ struct argument_list {
     size_t count;
 };
 struct argument {
-    const char *name;  /* without "--" */
-    char letter;       /* 0: none */
+    const char *name; /* without "--" */
+    char letter;      /* 0: none */
     enum argument_kind kind;
     void *value;
     const char *placeholder; /* "DURATION"; NULL for a flag */
     const char *help;
 };
 struct arguments {
-    const char *usage;    /* "queue list [FILTER...] [ID...]" */
-    const char *about;    /* what the command does */
+    const char *usage; /* "queue list [FILTER...] [ID...]" */
+    const char *about; /* what the command does */
     const struct argument *rows;
     size_t count;
-    const char *examples; /* lines */
+    const char *examples;        /* lines */
     struct argument_list *alone; /* NULL: none are allowed */
 };
 /* False: the command ends now with *exit_code (help was printed, or a mistake was explained on stderr: 64). */

@@ -24,8 +24,8 @@ static bool read_words(const char *line, struct values *v, bool words_allowed, i
         if (*word)
             argv[argc++] = word;
     const struct argument rows[] = {
-        { "flag", 'f', ARGUMENT_FLAG, &v->flag, NULL, "" },     { "text", 't', ARGUMENT_TEXT, &v->text, "TEXT", "" },
-        { "list", 'l', ARGUMENT_LIST, &v->list, "ITEM", "" },   { "number", 0, ARGUMENT_NUMBER, &v->number, "N", "" },
+        { "flag", 'f', ARGUMENT_FLAG, &v->flag, NULL, "" },       { "text", 't', ARGUMENT_TEXT, &v->text, "TEXT", "" },
+        { "list", 'l', ARGUMENT_LIST, &v->list, "ITEM", "" },     { "number", 0, ARGUMENT_NUMBER, &v->number, "N", "" },
         { "older", 0, ARGUMENT_DURATION, &v->duration, "D", "" },
     };
     const struct arguments arguments = { "test [X]", "about", rows, COUNT(rows), "", words_allowed ? &v->alone : NULL };
@@ -38,7 +38,8 @@ static void reads_all_forms(void **state)
     (void)state;
     struct values v = { 0 };
     int exit_code;
-    assert_true(read_words("-f --text one --list a -lb -l c --number=7 one --older 1h30m - two -- -x", &v, true, &exit_code));
+    assert_true(
+        read_words("-f --text one --list a -lb -l c --number=7 one --older 1h30m - two -- -x", &v, true, &exit_code));
     assert_true(v.flag);
     assert_string_equal(v.text, "one");
     assert_int_equal(v.list.count, 3);
@@ -59,9 +60,9 @@ static void explains_mistakes(void **state)
         const char *line;
         int exit_code;
     } cases[] = {
-        { "--flga", 64 },      { "--flag=yes", 64 }, { "--text", 64 }, { "-t", 64 },     { "-x", 64 },
-        { "--number -1", 64 }, { "--older 5", 64 },  { "word", 64 },   { "--help", 0 },  { "-h", 0 },
-        { "-f --help", 0 },    { "--=", 64 },
+        { "--flga", 64 }, { "--flag=yes", 64 },  { "--text", 64 },    { "-t", 64 },
+        { "-x", 64 },     { "--number -1", 64 }, { "--older 5", 64 }, { "word", 64 },
+        { "--help", 0 },  { "-h", 0 },           { "-f --help", 0 },  { "--=", 64 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct values v = { 0 };

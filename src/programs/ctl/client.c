@@ -100,8 +100,8 @@ static int say_unreachable(const struct client_folders *folders, const int *erro
     if (quiet)
         return is_forbidden ? EXIT_NOT_ALLOWED : EXIT_UNAVAILABLE;
     for (size_t i = 0; i < folders->count; i++)
-        fprintf(stderr, "postrider: no server answers at %.*s/%s: %s\n", (int)folders->names[i].len, folders->names[i].ptr,
-                socket_name, strerror(errors[i]));
+        fprintf(stderr, "postrider: no server answers at %.*s/%s: %s\n", (int)folders->names[i].len,
+                folders->names[i].ptr, socket_name, strerror(errors[i]));
     if (is_forbidden) {
         fputs("Only root and the server's own user may ask it: try again with sudo.\n", stderr);
         return EXIT_NOT_ALLOWED;
@@ -110,7 +110,8 @@ static int say_unreachable(const struct client_folders *folders, const int *erro
     return EXIT_UNAVAILABLE;
 }
 
-int client_connect(const struct client_place *place, const char *socket_name, bool quiet, struct text *path, int *exit_code)
+int client_connect(const struct client_place *place, const char *socket_name, bool quiet, struct text *path,
+                   int *exit_code)
 {
     struct client_folders folders;
     int errors[CLIENT_FOLDERS_MAX] = { 0 }, fd = -1;
@@ -172,8 +173,8 @@ static bool send_request(struct client *client, json_t *request)
 }
 
 /* One line of the answer: true when it was the last; then *exit_code is set. */
-static bool take_line(const json_t *line, bool (*item)(void *, const json_t *), void *context, uint64_t *count, bool *more,
-                      int *exit_code)
+static bool take_line(const json_t *line, bool (*item)(void *, const json_t *), void *context, uint64_t *count,
+                      bool *more, int *exit_code)
 {
     const json_t *value = json_object_get(line, "item");
     if (value)

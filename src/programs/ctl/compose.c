@@ -54,7 +54,8 @@ static bool add_given_headers(struct text *to, const struct compose *c, struct t
     slice name, value;
     for (size_t i = 0; i < c->header_count; i++) {
         if (!split_header(c->headers[i], &name, &value)) {
-            text_add_format(error, "a header is written \"Name: value\", not '" SLICE_FMT "'", SLICE_ARG(c->headers[i]));
+            text_add_format(error, "a header is written \"Name: value\", not '" SLICE_FMT "'",
+                            SLICE_ARG(c->headers[i]));
             return false;
         }
         mime_add_field(to, name, value);
@@ -108,7 +109,9 @@ static void add_text_part(struct text *to, slice body)
 {
     enum mime_encoding encoding = mime_choose_encoding(body);
     text_add(to, SLICE("Content-Type: text/plain; charset="));
-    text_add(to, slice_is_ascii(body) ? SLICE("us-ascii\r\n") : slice_is_utf8(body) ? SLICE("utf-8\r\n") : SLICE("iso-8859-1\r\n"));
+    text_add(to, slice_is_ascii(body)  ? SLICE("us-ascii\r\n")
+                 : slice_is_utf8(body) ? SLICE("utf-8\r\n")
+                                       : SLICE("iso-8859-1\r\n"));
     add_encoding(to, encoding);
     mime_add_body(to, encoding, body);
 }
@@ -118,14 +121,14 @@ static slice media_type(slice name)
     static const struct {
         slice ending, type;
     } types[] = {
-        { LIT(".txt"), LIT("text/plain") },       { LIT(".csv"), LIT("text/csv") },
-        { LIT(".html"), LIT("text/html") },       { LIT(".ics"), LIT("text/calendar") },
-        { LIT(".pdf"), LIT("application/pdf") },  { LIT(".json"), LIT("application/json") },
-        { LIT(".zip"), LIT("application/zip") },  { LIT(".gz"), LIT("application/gzip") },
-        { LIT(".xml"), LIT("application/xml") },  { LIT(".png"), LIT("image/png") },
-        { LIT(".jpg"), LIT("image/jpeg") },       { LIT(".jpeg"), LIT("image/jpeg") },
-        { LIT(".gif"), LIT("image/gif") },        { LIT(".svg"), LIT("image/svg+xml") },
-        { LIT(".mp3"), LIT("audio/mpeg") },       { LIT(".mp4"), LIT("video/mp4") },
+        { LIT(".txt"), LIT("text/plain") },      { LIT(".csv"), LIT("text/csv") },
+        { LIT(".html"), LIT("text/html") },      { LIT(".ics"), LIT("text/calendar") },
+        { LIT(".pdf"), LIT("application/pdf") }, { LIT(".json"), LIT("application/json") },
+        { LIT(".zip"), LIT("application/zip") }, { LIT(".gz"), LIT("application/gzip") },
+        { LIT(".xml"), LIT("application/xml") }, { LIT(".png"), LIT("image/png") },
+        { LIT(".jpg"), LIT("image/jpeg") },      { LIT(".jpeg"), LIT("image/jpeg") },
+        { LIT(".gif"), LIT("image/gif") },       { LIT(".svg"), LIT("image/svg+xml") },
+        { LIT(".mp3"), LIT("audio/mpeg") },      { LIT(".mp4"), LIT("video/mp4") },
     };
     for (size_t i = 0; i < COUNT(types); i++)
         if (slice_ends_with_nocase(name, types[i].ending))

@@ -5,20 +5,20 @@
  * Message-ID (RFC 6409 §8).
  */
 struct compose_attachment {
-    slice name;   /* of the file, without folders */
+    slice name; /* of the file, without folders */
     slice octets;
 };
 struct compose {
-    slice from;             /* mailbox; empty: the null sender */
-    const slice *to;        /* mailboxes */
+    slice from;      /* mailbox; empty: the null sender */
+    const slice *to; /* mailboxes */
     size_t to_count;
     slice subject, body;
-    const slice *headers;   /* "Name: value"; one that names a default field replaces it */
+    const slice *headers; /* "Name: value"; one that names a default field replaces it */
     size_t header_count;
     const struct compose_attachment *attachments;
     size_t attachment_count;
     uint64_t now_ms;
-    slice hostname;         /* right side of the Message-ID */
+    slice hostname; /* right side of the Message-ID */
 };
 /* False: *error says which header is not "Name: value". */
 MUST_CHECK bool compose_message(struct text *message, const struct compose *, struct text *error);

@@ -13,8 +13,14 @@ static bool has(const struct text *message, const char *part)
 
 static struct compose plain(void)
 {
-    return (struct compose){ .from = SLICE("ann@example.org"), .to = to, .to_count = 2, .subject = SLICE("Gr\xC3\xBC\xC3\x9F" "e"),
-                             .body = SLICE("Hello\n.\nbye"), .now_ms = 1764072000123, .hostname = SLICE("host.example") };
+    return (struct compose){ .from = SLICE("ann@example.org"),
+                             .to = to,
+                             .to_count = 2,
+                             .subject = SLICE("Gr\xC3\xBC\xC3\x9F"
+                                              "e"),
+                             .body = SLICE("Hello\n.\nbye"),
+                             .now_ms = 1764072000123,
+                             .hostname = SLICE("host.example") };
 }
 
 static void writes_a_plain_message(void **state)
@@ -61,7 +67,8 @@ static void given_headers_replace_and_cannot_inject(void **state)
 static void attaches_files(void **state)
 {
     (void)state;
-    static const struct compose_attachment files[] = { { LIT("re\"port.PDF"), LIT("\0\1\2") }, { LIT("unknown"), LIT("") } };
+    static const struct compose_attachment files[] = { { LIT("re\"port.PDF"), LIT("\0\1\2") },
+                                                       { LIT("unknown"), LIT("") } };
     struct text message = { 0 }, error = { 0 };
     struct compose c = plain();
     c.attachments = files;
@@ -81,8 +88,12 @@ static void line_ends_become_crlf(void **state)
     static const struct {
         slice from, wanted;
     } cases[] = {
-        { LIT("a\nb\r\nc"), LIT("a\r\nb\r\nc\r\n") }, { LIT(""), LIT("") }, { LIT("\n"), LIT("\r\n") },
-        { LIT("a\r\r\n"), LIT("a\r\r\n") }, { LIT("a\rb\n"), LIT("a\rb\r\n") }, { LIT("\r"), LIT("\r\n") },
+        { LIT("a\nb\r\nc"), LIT("a\r\nb\r\nc\r\n") },
+        { LIT(""), LIT("") },
+        { LIT("\n"), LIT("\r\n") },
+        { LIT("a\r\r\n"), LIT("a\r\r\n") },
+        { LIT("a\rb\n"), LIT("a\rb\r\n") },
+        { LIT("\r"), LIT("\r\n") },
     };
     struct text t = { 0 };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -128,7 +128,8 @@ static void send_auth(struct talk *t)
         base64_encode(&line, text_slice(&response));
     }
     struct text shown = { 0 };
-    text_add_format(&shown, "AUTH " SLICE_FMT "%s", SLICE_ARG(t->sasl.mechanism->name), response.len ? " (hidden)" : "");
+    text_add_format(&shown, "AUTH " SLICE_FMT "%s", SLICE_ARG(t->sasl.mechanism->name),
+                    response.len ? " (hidden)" : "");
     send_line(t, &line, text_slice(&shown));
     text_free(&shown);
     memory_wipe(response.ptr, response.len);
@@ -468,7 +469,8 @@ static void on_bytes(void *context, slice bytes)
     while (bytes.len && !t->is_over) {
         enum reply_read result = reply_reader_feed(&t->reader, &bytes);
         if (result == REPLY_BAD) {
-            give_up(t, CONVERSATION_NO_SERVER, SLICE("what came is not an SMTP reply: is this an SMTP port, and is --tls right for it?"));
+            give_up(t, CONVERSATION_NO_SERVER,
+                    SLICE("what came is not an SMTP reply: is this an SMTP port, and is --tls right for it?"));
             return;
         }
         if (result == REPLY_MORE)
@@ -490,7 +492,8 @@ static void on_end(void *context, enum io_result why)
         end(t);
         return;
     }
-    text_add_format(&words, "the server broke the connection off: %s %s", io_result_text(why), stream_error_text(t->stream));
+    text_add_format(&words, "the server broke the connection off: %s %s", io_result_text(why),
+                    stream_error_text(t->stream));
     give_up(t, CONVERSATION_NO_SERVER, slice_trim(text_slice(&words)));
     text_free(&words);
 }
@@ -501,7 +504,8 @@ static void on_secured(void *context, enum io_result why)
     struct tls_info info;
     struct text words = { 0 };
     if (why != IO_OK) {
-        text_add_format(&words, "TLS failed: %s", *stream_error_text(t->stream) ? stream_error_text(t->stream) : io_result_text(why));
+        text_add_format(&words, "TLS failed: %s",
+                        *stream_error_text(t->stream) ? stream_error_text(t->stream) : io_result_text(why));
         give_up(t, CONVERSATION_NO_SERVER, text_slice(&words));
         text_free(&words);
         return;
@@ -509,7 +513,8 @@ static void on_secured(void *context, enum io_result why)
     t->tls_is_on = true;
     if (tls_get_info(t->stream, &info)) {
         text_add_format(&t->c->tls_words, "%s %s", info.version, info.cipher);
-        text_add_format(&words, "%s, certificate %s", text_cstr(&t->c->tls_words), info.verified ? "verified" : "not verified");
+        text_add_format(&words, "%s, certificate %s", text_cstr(&t->c->tls_words),
+                        info.verified ? "verified" : "not verified");
         show(t, '*', text_slice(&words));
     }
     text_free(&words);

@@ -64,7 +64,8 @@ void handed_in_add_crlf(struct text *to, slice raw, bool dot_is_content)
     compose_add_crlf(to, raw);
 }
 
-static void add_missing(struct text *to, slice section, const struct handed_in_author *author, slice mailname, uint64_t now_ms)
+static void add_missing(struct text *to, slice section, const struct handed_in_author *author, slice mailname,
+                        uint64_t now_ms)
 {
     if (header_find(section, SLICE("From")).len == 0) {
         text_add(to, SLICE("From: "));
@@ -88,8 +89,8 @@ static void add_missing(struct text *to, slice section, const struct handed_in_a
     }
 }
 
-void handed_in_complete(struct text *content, slice raw, bool dot_is_content, const struct handed_in_author *author, slice mailname,
-                        uint64_t now_ms)
+void handed_in_complete(struct text *content, slice raw, bool dot_is_content, const struct handed_in_author *author,
+                        slice mailname, uint64_t now_ms)
 {
     static const slice left_out[] = { LIT("Bcc"), LIT("Resent-Bcc"), LIT("Return-Path") };
     struct text lines = { 0 };

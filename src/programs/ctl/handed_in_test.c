@@ -17,7 +17,8 @@ static void makes_messages_complete(void **state)
         { "CRLF already, no end of the last line", LIT("From: a@b.org\r\nDate: x\r\nMessage-ID: <1@b>\r\n\r\nHello"),
           LIT("From: a@b.org\r\nDate: x\r\nMessage-ID: <1@b>\r\n\r\nHello\r\n"), false },
         { "From is added", LIT("Subject: s\nDate: x\nMessage-ID: <1@b>\n\nHello\n"),
-          LIT("Subject: s\r\nDate: x\r\nMessage-ID: <1@b>\r\nFrom: \"A. Cron\" <root@mail.example>\r\n\r\nHello\r\n"), false },
+          LIT("Subject: s\r\nDate: x\r\nMessage-ID: <1@b>\r\nFrom: \"A. Cron\" <root@mail.example>\r\n\r\nHello\r\n"),
+          false },
         { "Bcc goes", LIT("From: a@b.org\nBcc: c@d.org,\n e@f.org\nDate: x\nMessage-ID: <1@b>\n\n\nHello\n"),
           LIT("From: a@b.org\r\nDate: x\r\nMessage-ID: <1@b>\r\n\r\n\r\nHello\r\n"), false },
         { "no header at all", LIT("Hello there\nFrom: me\n"),
@@ -36,9 +37,11 @@ static void makes_messages_complete(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct text content = { 0 }, kept = { 0 };
         slice rest, line;
-        handed_in_complete(&content, cases[i].raw, cases[i].dot_is_content, &author, SLICE("mail.example"), 1764072000123);
+        handed_in_complete(&content, cases[i].raw, cases[i].dot_is_content, &author, SLICE("mail.example"),
+                           1764072000123);
         for (rest = text_slice(&content); slice_next_line(&rest, &line);)
-            if (!slice_starts_with(line, SLICE("Date: Tue, 25 Nov 2025")) && !slice_starts_with(line, SLICE("Message-ID: <1764072000123."))) {
+            if (!slice_starts_with(line, SLICE("Date: Tue, 25 Nov 2025")) &&
+                !slice_starts_with(line, SLICE("Message-ID: <1764072000123."))) {
                 text_add(&kept, line);
                 text_add(&kept, SLICE("\r\n"));
             }

@@ -19,7 +19,8 @@ void text_add_harmless(struct text *to, slice s)
         size_t octets = slice_utf8_character(s);
         unsigned char first = (unsigned char)s.ptr[0];
         /* C0, DEL, and the C1 controls U+0080-009F, which some terminals obey too */
-        bool is_control = first < 0x20 || first == 0x7f || (octets == 2 && first == 0xC2 && (unsigned char)s.ptr[1] < 0xA0);
+        bool is_control =
+            first < 0x20 || first == 0x7f || (octets == 2 && first == 0xC2 && (unsigned char)s.ptr[1] < 0xA0);
         if (octets == 0 || is_control)
             text_add_byte(to, first == '\t' ? ' ' : '?');
         else
@@ -28,10 +29,7 @@ void text_add_harmless(struct text *to, slice s)
     }
 }
 
-void print_plain(slice s)
-{
-    print_styled(STYLE_PLAIN, s);
-}
+void print_plain(slice s) { print_styled(STYLE_PLAIN, s); }
 
 void print_styled(enum print_style style, slice s)
 {
@@ -67,10 +65,7 @@ uint64_t json_number(const json_t *object, const char *field)
     return number > 0 ? (uint64_t)number : 0;
 }
 
-bool json_is_set(const json_t *object, const char *field)
-{
-    return json_is_true(json_object_get(object, field));
-}
+bool json_is_set(const json_t *object, const char *field) { return json_is_true(json_object_get(object, field)); }
 
 void text_add_when(struct text *to, uint64_t wall_ms, uint64_t now_ms)
 {

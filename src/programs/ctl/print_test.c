@@ -15,8 +15,12 @@ static void strangers_cannot_drive_the_terminal(void **state)
         { LIT("\x1b]0;title\x07"), "?]0;title?" },
         { LIT("\x1b[31mred\r\n"), "?[31mred??" },
         { LIT("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F" },
-        { LIT("\xC2\x9B" "31m"), "?31m" }, /* CSI as a C1 control */
-        { LIT("\x9b" "31m"), "?31m" },
+        { LIT("\xC2\x9B"
+              "31m"),
+          "?31m" }, /* CSI as a C1 control */
+        { LIT("\x9b"
+              "31m"),
+          "?31m" },
         { LIT("a\0b\x7f"), "a?b?" },
         { LIT("a\tb"), "a b" },
         { LIT("\xE2\x82"), "??" },
@@ -40,7 +44,8 @@ static void times_and_sizes_in_words(void **state)
     static const struct {
         uint64_t octets;
         const char *words;
-    } sizes[] = { { 0, "0B" }, { 1023, "1023B" }, { 1024, "1.0K" }, { 4300, "4.2K" }, { 26214400, "25M" }, { UINT64_MAX, "16384P" } };
+    } sizes[] = { { 0, "0B" },      { 1023, "1023B" },   { 1024, "1.0K" },
+                  { 4300, "4.2K" }, { 26214400, "25M" }, { UINT64_MAX, "16384P" } };
     struct text t = { 0 };
     for (size_t i = 0; i < COUNT(times); i++) {
         text_clear(&t);

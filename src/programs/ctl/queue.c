@@ -15,15 +15,16 @@ struct queue_arguments {
     uint64_t older_ms, newer_ms, limit;
     bool json, all, yes, quiet;
 };
-#define FILTER_ROWS(a) \
-    { "sender", 's', ARGUMENT_TEXT, &(a).sender, "ADDRESS", "from this address, @DOMAIN, or '<>' for the null sender" }, \
-    { "recipient", 'r', ARGUMENT_TEXT, &(a).recipient, "ADDRESS", "to this address or @DOMAIN" }, \
-    { "domain", 'd', ARGUMENT_TEXT, &(a).domain, "DOMAIN", "with a recipient in this domain" }, \
-    { "status", 0, ARGUMENT_TEXT, &(a).status, "STATUS", "queued, active, deferred or held" }, \
-    { "older", 0, ARGUMENT_DURATION, &(a).older_ms, "DURATION", "in the queue for at least this long, such as 2h" }, \
-    { "newer", 0, ARGUMENT_DURATION, &(a).newer_ms, "DURATION", "in the queue for at most this long" }, \
-    { "json", 'j', ARGUMENT_FLAG, &(a).json, NULL, "one JSON object a line" }, \
-    CLIENT_PLACE_ROWS((a).place)
+#define FILTER_ROWS(a)                                                                                                   \
+    {                                                                                                                    \
+        "sender", 's', ARGUMENT_TEXT, &(a).sender, "ADDRESS", "from this address, @DOMAIN, or '<>' for the null sender"  \
+    },                                                                                                                   \
+        { "recipient", 'r', ARGUMENT_TEXT, &(a).recipient, "ADDRESS", "to this address or @DOMAIN" },                    \
+        { "domain", 'd', ARGUMENT_TEXT, &(a).domain, "DOMAIN", "with a recipient in this domain" },                      \
+        { "status", 0, ARGUMENT_TEXT, &(a).status, "STATUS", "queued, active, deferred or held" },                       \
+        { "older", 0, ARGUMENT_DURATION, &(a).older_ms, "DURATION", "in the queue for at least this long, such as 2h" }, \
+        { "newer", 0, ARGUMENT_DURATION, &(a).newer_ms, "DURATION", "in the queue for at most this long" },              \
+        { "json", 'j', ARGUMENT_FLAG, &(a).json, NULL, "one JSON object a line" }, CLIENT_PLACE_ROWS((a).place)
 
 static bool has_filter(const struct queue_arguments *a)
 {
@@ -109,7 +110,8 @@ static void add_recipient_words(struct text *to, const json_t *recipient, uint64
     if (reply.len)
         text_add_format(to, " " SLICE_FMT, SLICE_ARG(reply));
     if (stage.len)
-        text_add_format(to, " (" SLICE_FMT "%s" SLICE_FMT ")", SLICE_ARG(stage), remote.len ? ", " : "", SLICE_ARG(remote));
+        text_add_format(to, " (" SLICE_FMT "%s" SLICE_FMT ")", SLICE_ARG(stage), remote.len ? ", " : "",
+                        SLICE_ARG(remote));
 }
 
 static slice shown_sender(const json_t *item)
@@ -242,8 +244,7 @@ static bool print_shown_item(void *context, const json_t *item)
            (unsigned long long)json_number(item, "recipient_count"));
     size_t index;
     const json_t *recipient;
-    json_array_foreach(json_object_get(item, "recipients"), index, recipient)
-        print_recipient(recipient, now_ms);
+    json_array_foreach(json_object_get(item, "recipients"), index, recipient) print_recipient(recipient, now_ms);
     print_header(json_text(item, "header"));
     putchar('\n');
     text_free(&line);
@@ -284,11 +285,13 @@ static int run_list(int argc, char **argv)
         FILTER_ROWS(a),
         { "limit", 'n', ARGUMENT_NUMBER, &a.limit, "N", "at most this many (default 1000, 0: all)" },
     };
-    const struct arguments arguments = {
-        "queue list [FILTER...] [ID...]", "Lists the messages in the queue, with what became of the last attempt.", rows, COUNT(rows),
-        "  postrider queue list --status deferred --domain example.org\n"
-        "  postrider queue list --older 1d --json | jq -r .message\n",
-        &a.ids };
+    const struct arguments arguments = { "queue list [FILTER...] [ID...]",
+                                         "Lists the messages in the queue, with what became of the last attempt.",
+                                         rows,
+                                         COUNT(rows),
+                                         "  postrider queue list --status deferred --domain example.org\n"
+                                         "  postrider queue list --older 1d --json | jq -r .message\n",
+                                         &a.ids };
     int exit_code = EXIT_SUCCESS;
     uint64_t count = 0;
     bool more = false;
@@ -315,10 +318,13 @@ static int run_show(int argc, char **argv)
         { "json", 'j', ARGUMENT_FLAG, &a.json, NULL, "one JSON object a line" },
         CLIENT_PLACE_ROWS(a.place),
     };
-    const struct arguments arguments = {
-        "queue show ID...",
-        "Shows a message: its envelope, each recipient with attempts, last reply and next attempt, and its header section.", rows,
-        COUNT(rows), "  postrider queue show 0000019a3c5e0001\n", &a.ids };
+    const struct arguments arguments = { "queue show ID...",
+                                         "Shows a message: its envelope, each recipient with attempts, last reply and "
+                                         "next attempt, and its header section.",
+                                         rows,
+                                         COUNT(rows),
+                                         "  postrider queue show 0000019a3c5e0001\n",
+                                         &a.ids };
     int exit_code = EXIT_SUCCESS;
     uint64_t count = 0;
     if (arguments_read(&arguments, argc, argv, &exit_code)) {
@@ -341,13 +347,15 @@ static const struct change {
 } changes[] = {
     { "retry", "queue_retry", "queue retry [FILTER...] [ID...]", "Tries messages now instead of at their next attempt.",
       "  postrider queue retry --domain example.org\n  postrider queue retry --all\n", "will be tried now" },
-    { "hold", "queue_hold", "queue hold [FILTER...] [ID...]", "Keeps messages in the queue without trying them, until released.",
+    { "hold", "queue_hold", "queue hold [FILTER...] [ID...]",
+      "Keeps messages in the queue without trying them, until released.",
       "  postrider queue hold --sender news@example.org\n", "held" },
     { "release", "queue_release", "queue release [FILTER...] [ID...]", "Lets held messages go on.",
       "  postrider queue release --status held\n  postrider queue release 0000019a3c5e0001\n", "released" },
     { "remove", "queue_remove", "queue remove [FILTER...] [ID...]",
       "Removes messages for good: nothing is delivered, and no report goes to the sender.",
-      "  postrider queue remove 0000019a3c5e0001\n  postrider queue remove --sender '<>' --older 3d --yes\n", "removed" },
+      "  postrider queue remove 0000019a3c5e0001\n  postrider queue remove --sender '<>' --older 3d --yes\n",
+      "removed" },
 };
 
 static bool print_changed_item(void *context, const json_t *item)

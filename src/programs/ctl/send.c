@@ -17,7 +17,8 @@
 enum { ADDRESSES_MAX = 16, RECIPIENTS_MAX = 1000 };
 
 struct send_arguments {
-    const char *server, *from, *subject, *body, *message_file, *tls, *user, *password, *password_file, *password_env, *helo, *ca_file;
+    const char *server, *from, *subject, *body, *message_file, *tls, *user, *password, *password_file, *password_env,
+        *helo, *ca_file;
     struct argument_list to, attach, headers;
     uint64_t count, timeout_ms;
     bool quiet, json, verify, password_stdin;
@@ -49,8 +50,10 @@ static bool mistake(struct send *s, int *exit_code)
 
 static bool choose_tls(struct send *s)
 {
-    static const char *const words[] = { [CONVERSATION_TLS_NONE] = "none", [CONVERSATION_TLS_STARTTLS] = "starttls",
-                                         [CONVERSATION_TLS_REQUIRED] = "required", [CONVERSATION_TLS_IMPLICIT] = "implicit" };
+    static const char *const words[] = { [CONVERSATION_TLS_NONE] = "none",
+                                         [CONVERSATION_TLS_STARTTLS] = "starttls",
+                                         [CONVERSATION_TLS_REQUIRED] = "required",
+                                         [CONVERSATION_TLS_IMPLICIT] = "implicit" };
     for (size_t i = 0; i < COUNT(words); i++)
         if (strcmp(s->a.tls, words[i]) == 0) {
             s->tls = (enum conversation_tls)i;
@@ -151,8 +154,9 @@ static bool take_content(struct send *s)
 {
     if (s->a.message_file) {
         struct text raw = { 0 };
-        bool ok = strcmp(s->a.message_file, "-") == 0 ? input_read_descriptor(STDIN_FILENO, "standard input", &raw, &s->error)
-                                                      : input_read_file(s->a.message_file, &raw, &s->error);
+        bool ok = strcmp(s->a.message_file, "-") == 0
+                      ? input_read_descriptor(STDIN_FILENO, "standard input", &raw, &s->error)
+                      : input_read_file(s->a.message_file, &raw, &s->error);
         compose_add_crlf(&s->given_message, text_slice(&raw));
         text_free(&raw);
         return ok;
@@ -169,9 +173,9 @@ static bool take_content(struct send *s)
         const char *slash = strrchr(s->a.attach.items[i], '/');
         if (!input_read_file(s->a.attach.items[i], &s->attachment_octets[i], &s->error))
             return false;
-        s->attachments[i] = (struct compose_attachment){
-            .name = slice_from_cstr(slash ? slash + 1 : s->a.attach.items[i]), .octets = text_slice(&s->attachment_octets[i])
-        };
+        s->attachments[i] =
+            (struct compose_attachment){ .name = slice_from_cstr(slash ? slash + 1 : s->a.attach.items[i]),
+                                         .octets = text_slice(&s->attachment_octets[i]) };
     }
     s->headers = memory_new(s->a.headers.count * sizeof(*s->headers));
     for (size_t i = 0; i < s->a.headers.count; i++)
@@ -186,7 +190,8 @@ static bool take_tls(struct send *s)
     if (s->a.ca_file && !input_read_file(s->a.ca_file, &s->ca_pem, &s->error))
         return false;
     s->tls_context = tls_client_new(
-        &(struct tls_client_params){ .verify = s->a.verify || s->a.ca_file, .ca_pem = text_slice(&s->ca_pem) }, &s->error);
+        &(struct tls_client_params){ .verify = s->a.verify || s->a.ca_file, .ca_pem = text_slice(&s->ca_pem) },
+        &s->error);
     return s->tls_context != NULL;
 }
 
@@ -347,7 +352,8 @@ static bool prepare(struct send *s, int *exit_code)
 static void clear(struct send *s)
 {
     memory_wipe(s->password.ptr, s->password.len);
-    struct text *texts[] = { &s->host, &s->password, &s->hostname, &s->body, &s->given_message, &s->ca_pem, &s->message, &s->error };
+    struct text *texts[] = { &s->host,          &s->password, &s->hostname, &s->body,
+                             &s->given_message, &s->ca_pem,   &s->message,  &s->error };
     for (size_t i = 0; i < COUNT(texts); i++)
         text_free(texts[i]);
     for (size_t i = 0; s->attachment_octets && i < s->a.attach.count; i++)
@@ -366,22 +372,27 @@ static void clear(struct send *s)
 
 int send_main(int argc, char **argv)
 {
-    struct send s = { .a = { .tls = "starttls", .subject = "Test from postrider send", .count = 1, .timeout_ms = MINUTES(5) } };
+    struct send s = {
+        .a = { .tls = "starttls", .subject = "Test from postrider send", .count = 1, .timeout_ms = MINUTES(5) }
+    };
     const struct argument rows[] = {
-        { "server", 's', ARGUMENT_TEXT, &s.a.server, "HOST:PORT", "where to (port 25, or 465 with --tls implicit, when left out)" },
+        { "server", 's', ARGUMENT_TEXT, &s.a.server, "HOST:PORT",
+          "where to (port 25, or 465 with --tls implicit, when left out)" },
         { "from", 'f', ARGUMENT_TEXT, &s.a.from, "ADDRESS", "reverse-path and From:; '<>' for the null sender" },
         { "to", 't', ARGUMENT_LIST, &s.a.to, "ADDRESS", "recipient; may be repeated" },
         { "subject", 0, ARGUMENT_TEXT, &s.a.subject, "TEXT", "Subject:" },
         { "body", 'b', ARGUMENT_TEXT, &s.a.body, "TEXT", "text (default: standard input, when it is not a terminal)" },
         { "attach", 'a', ARGUMENT_LIST, &s.a.attach, "FILE", "attach a file; may be repeated" },
         { "header", 0, ARGUMENT_LIST, &s.a.headers, "'NAME: VALUE'", "one more field; may be repeated" },
-        { "message", 'm', ARGUMENT_TEXT, &s.a.message_file, "FILE", "send this file as it is (- for standard input) instead of all that" },
+        { "message", 'm', ARGUMENT_TEXT, &s.a.message_file, "FILE",
+          "send this file as it is (- for standard input) instead of all that" },
         { "tls", 0, ARGUMENT_TEXT, &s.a.tls, "HOW", "none, starttls (when offered; default), required, or implicit" },
         { "verify", 0, ARGUMENT_FLAG, &s.a.verify, NULL, "the server's certificate must be valid for its name" },
         { "ca", 0, ARGUMENT_TEXT, &s.a.ca_file, "FILE", "verify with the authorities of this PEM file" },
         { "user", 'u', ARGUMENT_TEXT, &s.a.user, "NAME", "sign in; the password is asked for, unless given so:" },
         { "password-file", 0, ARGUMENT_TEXT, &s.a.password_file, "FILE", "first line of this file" },
-        { "password-env", 0, ARGUMENT_TEXT, &s.a.password_env, "VARIABLE", "from the environment (default POSTRIDER_PASSWORD)" },
+        { "password-env", 0, ARGUMENT_TEXT, &s.a.password_env, "VARIABLE",
+          "from the environment (default POSTRIDER_PASSWORD)" },
         { "password-stdin", 0, ARGUMENT_FLAG, &s.a.password_stdin, NULL, "first line of standard input" },
         { "password", 0, ARGUMENT_TEXT, &s.a.password, "TEXT", "here, where others on this machine can see it" },
         { "helo", 0, ARGUMENT_TEXT, &s.a.helo, "NAME", "our name in EHLO (default: this machine's)" },
@@ -394,11 +405,14 @@ int send_main(int argc, char **argv)
         "send --server HOST[:PORT] --from ADDRESS --to ADDRESS... [OPTION...]",
         "Sends a message by SMTP and shows the dialogue: > what we say, < what the server says, * remarks.\n"
         "Exit code: 0 accepted, 1 refused, 75 refused for now (4xx), 69 no server, 77 not signed in, 64 usage.",
-        rows, COUNT(rows),
+        rows,
+        COUNT(rows),
         "  postrider send --server 127.0.0.1:2525 --from me@example.org --to ann@example.test\n"
-        "  postrider send -s mail.example.org:587 --tls required --user me@example.org -f me@example.org -t you@example.net \\\n"
+        "  postrider send -s mail.example.org:587 --tls required --user me@example.org -f me@example.org -t "
+        "you@example.net \\\n"
         "      --subject Report --body 'See the attachment.' --attach report.pdf\n",
-        NULL };
+        NULL
+    };
     int exit_code = EXIT_SUCCESS;
     signal(SIGPIPE, SIG_IGN);
     s.arguments = &arguments;

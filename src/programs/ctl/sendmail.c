@@ -5,8 +5,8 @@
 #include "programs/ctl/client.h"
 #include "programs/ctl/conversation.h"
 #include "programs/ctl/ctl.h"
-#include "programs/ctl/input.h"
 #include "programs/ctl/handed_in.h"
+#include "programs/ctl/input.h"
 #include "programs/ctl/pipe.h"
 #include "programs/ctl/print.h"
 #include "programs/ctl/protocol.h"
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /*
- * What cron, PHP, git send-email and everything else that calls /usr/sbin/sendmail expects. The message goes through the
- * control socket into the one way in; a server that does not run is EX_TEMPFAIL (75).
+ * What cron, PHP, git send-email and everything else that calls /usr/sbin/sendmail expects. The message goes through
+ * the control socket into the one way in; a server that does not run is EX_TEMPFAIL (75).
  */
 enum mode { MODE_DELIVER, MODE_SMTP, MODE_QUEUE, MODE_NOTHING, MODE_DAEMON };
 
@@ -90,7 +90,9 @@ static bool option_mode(struct sendmail *s, const char *value)
     static const struct {
         char letter;
         enum mode mode;
-    } modes[] = { { 'm', MODE_DELIVER }, { 's', MODE_SMTP }, { 'p', MODE_QUEUE }, { 'i', MODE_NOTHING }, { 'd', MODE_DAEMON } };
+    } modes[] = {
+        { 'm', MODE_DELIVER }, { 's', MODE_SMTP }, { 'p', MODE_QUEUE }, { 'i', MODE_NOTHING }, { 'd', MODE_DAEMON }
+    };
     for (size_t i = 0; i < COUNT(modes); i++)
         if (value[0] == modes[i].letter) {
             s->mode = modes[i].mode;
@@ -148,15 +150,19 @@ static const struct option {
     enum option_kind kind; /* ATTACHED: the value follows the letter at once, or there is none */
     option_function *take;
 } options[] = {
-    { 't', OPTION_FLAG, option_header },        { 'i', OPTION_FLAG, option_dots },      { 'v', OPTION_FLAG, option_verbose },
-    { 'f', OPTION_VALUE, option_sender },       { 'r', OPTION_VALUE, option_sender },   { 'F', OPTION_VALUE, option_full_name },
-    { 'o', OPTION_ATTACHED, option_old },       { 'b', OPTION_ATTACHED, option_mode },  { 'q', OPTION_ATTACHED, option_queue },
-    { 'N', OPTION_VALUE, option_notify },       { 'R', OPTION_VALUE, option_return },   { 'V', OPTION_VALUE, option_envelope_id },
-    { 'B', OPTION_VALUE, option_ignore },       { 'h', OPTION_VALUE, option_ignore },   { 'L', OPTION_VALUE, option_ignore },
-    { 'O', OPTION_VALUE, option_ignore },       { 'p', OPTION_VALUE, option_ignore },   { 'X', OPTION_VALUE, option_ignore },
-    { 'C', OPTION_VALUE, option_ignore },       { 'e', OPTION_ATTACHED, option_ignore }, { 'd', OPTION_ATTACHED, option_ignore },
-    { 'm', OPTION_FLAG, option_ignore },        { 'n', OPTION_FLAG, option_ignore },    { 'U', OPTION_FLAG, option_ignore },
-    { 'G', OPTION_FLAG, option_ignore },        { 's', OPTION_FLAG, option_ignore },
+    { 't', OPTION_FLAG, option_header },     { 'i', OPTION_FLAG, option_dots },
+    { 'v', OPTION_FLAG, option_verbose },    { 'f', OPTION_VALUE, option_sender },
+    { 'r', OPTION_VALUE, option_sender },    { 'F', OPTION_VALUE, option_full_name },
+    { 'o', OPTION_ATTACHED, option_old },    { 'b', OPTION_ATTACHED, option_mode },
+    { 'q', OPTION_ATTACHED, option_queue },  { 'N', OPTION_VALUE, option_notify },
+    { 'R', OPTION_VALUE, option_return },    { 'V', OPTION_VALUE, option_envelope_id },
+    { 'B', OPTION_VALUE, option_ignore },    { 'h', OPTION_VALUE, option_ignore },
+    { 'L', OPTION_VALUE, option_ignore },    { 'O', OPTION_VALUE, option_ignore },
+    { 'p', OPTION_VALUE, option_ignore },    { 'X', OPTION_VALUE, option_ignore },
+    { 'C', OPTION_VALUE, option_ignore },    { 'e', OPTION_ATTACHED, option_ignore },
+    { 'd', OPTION_ATTACHED, option_ignore }, { 'm', OPTION_FLAG, option_ignore },
+    { 'n', OPTION_FLAG, option_ignore },     { 'U', OPTION_FLAG, option_ignore },
+    { 'G', OPTION_FLAG, option_ignore },     { 's', OPTION_FLAG, option_ignore },
 };
 
 static int say_usage(FILE *to, int exit_code)
@@ -267,7 +273,8 @@ static bool find_reverse_path(struct sendmail *s)
     text_free(&list);
     if (s->reverse_path.len == 0 || mailbox_parse(text_slice(&s->reverse_path), true).error == PATH_OK)
         return true;
-    fprintf(stderr, "sendmail: the sender '%s' is not an address\n", s->sender ? s->sender : text_cstr(&s->reverse_path));
+    fprintf(stderr, "sendmail: the sender '%s' is not an address\n",
+            s->sender ? s->sender : text_cstr(&s->reverse_path));
     return false;
 }
 

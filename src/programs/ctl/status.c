@@ -77,11 +77,13 @@ static bool print_status(void *context, const json_t *status)
     }
     struct text line = { 0 };
     text_add_when(&line, json_number(status, "started_ms"), a->now_ms);
-    printf("Postrider     %s, started %s, mta is pid %llu with %llu loop%s\n", json_string_value(json_object_get(status, "version")),
-           text_cstr(&line), number(status, "pid"), number(status, "loops"), json_number(status, "loops") == 1 ? "" : "s");
+    printf("Postrider     %s, started %s, mta is pid %llu with %llu loop%s\n",
+           json_string_value(json_object_get(status, "version")), text_cstr(&line), number(status, "pid"),
+           number(status, "loops"), json_number(status, "loops") == 1 ? "" : "s");
     printf("sessions      %llu\n", number(status, "sessions"));
-    printf("queue         %llu messages; recipients: %llu waiting, %llu deferred; %llu connections out\n", number(status, "messages"),
-           number(status, "waiting"), number(status, "deferred"), number(status, "connections"));
+    printf("queue         %llu messages; recipients: %llu waiting, %llu deferred; %llu connections out\n",
+           number(status, "messages"), number(status, "waiting"), number(status, "deferred"),
+           number(status, "connections"));
     printf("destinations  %llu, of which %llu do not answer\n", number(status, "destinations"),
            number(status, "suspended_destinations"));
     print_spool(status);
@@ -105,8 +107,12 @@ int status_main(int argc, char **argv)
         { "json", 'j', ARGUMENT_FLAG, &a.json, NULL, "as one JSON object" },
         CLIENT_PLACE_ROWS(a.place),
     };
-    const struct arguments arguments = { "status [OPTION...]", "Shows what the running server is doing.", rows, COUNT(rows),
-                                         "  postrider status\n  postrider status --json | jq .messages\n", NULL };
+    const struct arguments arguments = { "status [OPTION...]",
+                                         "Shows what the running server is doing.",
+                                         rows,
+                                         COUNT(rows),
+                                         "  postrider status\n  postrider status --json | jq .messages\n",
+                                         NULL };
     int exit_code = EXIT_SUCCESS;
     if (!arguments_read(&arguments, argc, argv, &exit_code))
         return exit_code;
@@ -122,8 +128,9 @@ int status_main(int argc, char **argv)
 
 int version_main(int argc, char **argv)
 {
-    static const struct arguments arguments = { "version", "Prints the version of this program.", NULL, 0,
-                                                "  postrider version\n", NULL };
+    static const struct arguments arguments = {
+        "version", "Prints the version of this program.", NULL, 0, "  postrider version\n", NULL
+    };
     int exit_code = EXIT_SUCCESS;
     /* also called as `postrider --version`: then argv[0] is no command's name, which does not matter */
     if (!arguments_read(&arguments, argc, argv, &exit_code))

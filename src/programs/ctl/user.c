@@ -36,9 +36,11 @@ static enum accounts_result remove_account(struct accounts *accounts, slice addr
 }
 
 static const struct user_command commands[] = {
-    { "add", "account_add", "user add ADDRESS", "Adds an account: a login name for submission, and a mailbox when its domain is hosted here.",
-      "  postrider user add ann@example.org\n  pass show mail/ann | postrider user add ann@example.org --password-stdin\n", "added",
-      true, accounts_add },
+    { "add", "account_add", "user add ADDRESS",
+      "Adds an account: a login name for submission, and a mailbox when its domain is hosted here.",
+      "  postrider user add ann@example.org\n  pass show mail/ann | postrider user add ann@example.org "
+      "--password-stdin\n",
+      "added", true, accounts_add },
     { "passwd", "account_set_password", "user passwd ADDRESS", "Gives an account a new password.",
       "  postrider user passwd ann@example.org\n", "has a new password", true, accounts_set_hash },
     { "remove", "account_remove", "user remove ADDRESS", "Removes an account. Its mailbox stays where it is.",
@@ -173,7 +175,8 @@ static int change(const struct user_command *command, struct user_arguments *a)
     return exit_code;
 }
 
-static bool take_password(const struct user_command *command, const struct arguments *arguments, struct user_arguments *a, int *exit_code)
+static bool take_password(const struct user_command *command, const struct arguments *arguments,
+                          struct user_arguments *a, int *exit_code)
 {
     if (!command->takes_password || a->hash)
         return true;
@@ -204,11 +207,15 @@ static int run_change(int argc, char **argv)
     const struct argument rows[] = {
         { "json", 'j', ARGUMENT_FLAG, &a.json, NULL, "one JSON object" },
         CLIENT_PLACE_ROWS(a.place),
-        { "password-stdin", 0, ARGUMENT_FLAG, &a.password_stdin, NULL, "read the password from standard input (its first line)" },
-        { "password-hash", 0, ARGUMENT_TEXT, &a.hash, "HASH", "take this crypt(5) or $argon2id$ hash instead of a password" },
+        { "password-stdin", 0, ARGUMENT_FLAG, &a.password_stdin, NULL,
+          "read the password from standard input (its first line)" },
+        { "password-hash", 0, ARGUMENT_TEXT, &a.hash, "HASH",
+          "take this crypt(5) or $argon2id$ hash instead of a password" },
     };
-    const struct arguments arguments = { command->usage, command->about, rows, command->takes_password ? COUNT(rows) : COUNT(rows) - 2,
-                                         command->examples, &a.addresses };
+    const struct arguments arguments = {
+        command->usage,    command->about, rows, command->takes_password ? COUNT(rows) : COUNT(rows) - 2,
+        command->examples, &a.addresses
+    };
     int exit_code = EXIT_SUCCESS;
     if (arguments_read(&arguments, argc, argv, &exit_code)) {
         if (a.addresses.count != 1)
@@ -270,8 +277,12 @@ static int run_list(int argc, char **argv)
         { "json", 'j', ARGUMENT_FLAG, &a.json, NULL, "one JSON object a line" },
         CLIENT_PLACE_ROWS(a.place),
     };
-    const struct arguments arguments = { "user list", "Lists the accounts.", rows, COUNT(rows),
-                                         "  postrider user list\n  postrider user list --json | jq -r .account\n", NULL };
+    const struct arguments arguments = { "user list",
+                                         "Lists the accounts.",
+                                         rows,
+                                         COUNT(rows),
+                                         "  postrider user list\n  postrider user list --json | jq -r .account\n",
+                                         NULL };
     int exit_code = EXIT_SUCCESS;
     struct client *client;
     if (!arguments_read(&arguments, argc, argv, &exit_code))

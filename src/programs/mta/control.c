@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 enum {
-    CONNECTIONS_MAX = 128,         /* in all */
+    CONNECTIONS_MAX = 128,          /* in all */
     CONNECTIONS_MAX_STRANGERS = 64, /* of unprivileged users together: the operator gets through */
-    CONNECTIONS_MAX_A_USER = 16,   /* of one of them */
-    REQUEST_MAX_STRANGER = 1024,   /* `submit` is all they may ask */
-    OUTPUT_WAITS = 256 * 1024,     /* octets a slow reader may leave before the next piece is made */
+    CONNECTIONS_MAX_A_USER = 16,    /* of one of them */
+    REQUEST_MAX_STRANGER = 1024,    /* `submit` is all they may ask */
+    OUTPUT_WAITS = 256 * 1024,      /* octets a slow reader may leave before the next piece is made */
 };
 #define REQUEST_TIMEOUT_MS SECONDS(60)
 
@@ -32,6 +32,7 @@ struct connection {
     bool is_operator;
     bool is_asking; /* the job is out, or waits for the reader */
     bool waits_for_reader;
+    bool has_ended; /* the peer sends no more, but reads on */
     struct text input;
     struct timer deadline;
     struct control_job job;
@@ -200,8 +201,11 @@ static void try_next_request(struct connection *c)
     size_t most = c->is_operator ? REQUEST_MAX : REQUEST_MAX_STRANGER;
     while (!c->is_asking) {
         size_t end = slice_find_byte(text_slice(&c->input), '\n');
-        if (end == SLICE_NOT_FOUND && c->input.len < most)
+        if (end == SLICE_NOT_FOUND && c->input.len < most) {
+            if (c->has_ended)
+                free_connection(c);
             return;
+        }
         if (end == SLICE_NOT_FOUND) {
             answer_error(c, SLICE("the request is too long"), EXIT_USAGE);
             free_connection(c);
@@ -232,8 +236,9 @@ static void on_bytes(void *context, slice bytes)
 static void on_end(void *context, enum io_result why)
 {
     struct connection *c = context;
-    (void)why;
-    drop_connection(c);
+    c->has_ended = why == IO_END;
+    if (!c->has_ended || !c->is_asking)
+        drop_connection(c);
 }
 
 static size_t connections_of(const struct control *control, uint32_t uid)
@@ -248,8 +253,8 @@ static bool has_room_for(const struct control *control, uint32_t uid, bool is_op
 {
     if (control->connection_count >= CONNECTIONS_MAX)
         return false;
-    return is_operator ||
-           (control->stranger_count < CONNECTIONS_MAX_STRANGERS && connections_of(control, uid) < CONNECTIONS_MAX_A_USER);
+    return is_operator || (control->stranger_count < CONNECTIONS_MAX_STRANGERS &&
+                           connections_of(control, uid) < CONNECTIONS_MAX_A_USER);
 }
 
 static void refuse(struct stream *stream, slice why, int exit_code)

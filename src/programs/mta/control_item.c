@@ -105,8 +105,11 @@ static uint64_t weight(const struct destination_line *line) { return line->waiti
 
 static void keep_if_busy(struct status_sum *sum, const struct schedule_destination_info *info)
 {
-    struct destination_line line = { .waiting = info->waiting, .deferred = info->deferred, .connections = info->connections,
-                                     .retry_ms = info->retry_ms, .is_suspended = info->suspended };
+    struct destination_line line = { .waiting = info->waiting,
+                                     .deferred = info->deferred,
+                                     .connections = info->connections,
+                                     .retry_ms = info->retry_ms,
+                                     .is_suspended = info->suspended };
     size_t place = sum->busiest_count;
     while (place > 0 && weight(&sum->busiest[place - 1]) < weight(&line))
         place--;
@@ -200,7 +203,9 @@ void text_add_status_item(struct text *to, const struct status_sum *sum, size_t 
     json_add_field_u64(to, SLICE("groups"), sum->spool.groups);
     json_add_field_u64(to, SLICE("syncs"), sum->spool.syncs);
     json_add_field_string(to, SLICE("spool"),
-                          sum->is_broken ? SLICE("broken") : sum->is_full ? SLICE("full") : SLICE("ok"));
+                          sum->is_broken ? SLICE("broken")
+                          : sum->is_full ? SLICE("full")
+                                         : SLICE("ok"));
     add_events(to, sum);
     add_busiest(to, sum);
     text_add_byte(to, '}');

@@ -4,7 +4,8 @@
  * control_item - the items of programs/ctl/protocol.h as JSON.
  */
 /* MESSAGE without its closing brace, so that a header may follow; at most `recipients` of them are listed. */
-void text_add_message_item(struct text *, const struct control_loop *, const struct spool_message *, uint64_t recipients);
+void text_add_message_item(struct text *, const struct control_loop *, const struct spool_message *,
+                           uint64_t recipients);
 
 struct destination_line {
     struct text name;

@@ -210,6 +210,14 @@ static bool is_piece_full(const struct control_job *job, size_t looked_at)
     return looked_at >= PIECE_MESSAGES || job->output.len >= PIECE_OCTETS;
 }
 
+/* The operator hears of a change once it is in the event log and on disk. */
+static void make_durable(struct control_job *job)
+{
+    if (here(job)->events)
+        event_flush(here(job)->events);
+    spool_sync(here(job)->spool, leave, job);
+}
+
 /* On the visited loop. */
 static void visit(void *context)
 {
@@ -230,14 +238,15 @@ static void visit(void *context)
     while (job->id_place < job->id_count && !job->more && !is_piece_full(job, looked_at)) {
         struct spool_message *message = spool_find(here(job)->spool, job->ids[job->id_place++]);
         looked_at++;
-        if (message && filter_matches(&job->request.filter, here(job)->schedule, message, loop_wall_ms(here(job)->loop)) &&
+        if (message &&
+            filter_matches(&job->request.filter, here(job)->schedule, message, loop_wall_ms(here(job)->loop)) &&
             !answer_for(job, message))
             return;
     }
     if (job->id_place < job->id_count && !job->more)
         go_home(job);
     else if (job->has_changed)
-        spool_sync(here(job)->spool, leave, job); /* the operator hears of it once it is on disk */
+        make_durable(job);
     else
         leave(job);
 }

@@ -5,8 +5,8 @@
 /*
  * control_job - a request carried from loop to loop, a piece at a time.
  *
- * While it is out (control_job_step until `piece`) it belongs to the loop it visits; between pieces it belongs to its home loop, where `piece`
- * runs. A message that ends between two pieces is simply not there any more.
+ * While it is out (control_job_step until `piece`) it belongs to the loop it visits; between pieces it belongs to its
+ * home loop, where `piece` runs. A message that ends between two pieces is simply not there any more.
  */
 struct control_job {
     struct control_request request;
@@ -15,8 +15,8 @@ struct control_job {
     const struct control_loop *loops;
     size_t loop_count;
     const atomic_bool *is_stopping;
-    uint64_t started_ms; /* of the process, for the status */
-    struct text by;      /* "operator uid 0" */
+    uint64_t started_ms;  /* of the process, for the status */
+    struct text by;       /* "operator uid 0" */
     loop_function *piece; /* at home: output holds lines to send on; is_done: the last */
     void *context;
 

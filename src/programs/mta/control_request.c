@@ -24,7 +24,8 @@ static bool is_object_of(const json_t *object, const slice *fields, size_t count
 }
 
 /* False when the field stands there, but is no text. Absent: left as it is. */
-static bool take_text(const json_t *object, const char *name, struct arena *arena, slice *to, bool *is_there, struct text *error)
+static bool take_text(const json_t *object, const char *name, struct arena *arena, slice *to, bool *is_there,
+                      struct text *error)
 {
     const json_t *value = json_object_get(object, name);
     *is_there = value != NULL;
@@ -64,7 +65,8 @@ static bool take_ids(const json_t *object, struct arena *arena, struct filter *f
         const json_t *id = json_array_get(ids, i);
         slice text = json_is_string(id) ? slice_from(json_string_value(id), json_string_length(id)) : (slice){ 0 };
         if (!message_id_parse(text, &filter->ids[i])) {
-            text_add_format(error, "'" SLICE_FMT "' is not the id of a message (16 hex digits)", SLICE_ARG(slice_head(text, 100)));
+            text_add_format(error, "'" SLICE_FMT "' is not the id of a message (16 hex digits)",
+                            SLICE_ARG(slice_head(text, 100)));
             return false;
         }
     }
@@ -89,7 +91,8 @@ static bool parse_pattern(slice text, struct pattern *pattern)
     return parsed.error == PATH_OK && parsed.rest.len == 0;
 }
 
-static bool take_pattern(const json_t *object, const char *name, struct arena *arena, struct pattern *pattern, struct text *error)
+static bool take_pattern(const json_t *object, const char *name, struct arena *arena, struct pattern *pattern,
+                         struct text *error)
 {
     slice text = { 0 };
     bool is_there;
@@ -97,7 +100,8 @@ static bool take_pattern(const json_t *object, const char *name, struct arena *a
         return false;
     if (!is_there || parse_pattern(text, pattern))
         return true;
-    text_add_format(error, "%s: '" SLICE_FMT "' is neither an address nor @DOMAIN", name, SLICE_ARG(slice_head(text, 300)));
+    text_add_format(error, "%s: '" SLICE_FMT "' is neither an address nor @DOMAIN", name,
+                    SLICE_ARG(slice_head(text, 300)));
     return false;
 }
 
@@ -148,7 +152,8 @@ static bool take_filter(const json_t *request, struct arena *arena, struct filte
 
 static bool filter_is_empty(const struct filter *f)
 {
-    return !f->ids && !f->sender.kind && !f->recipient.kind && !f->domain.kind && !f->status.len && !f->older_ms && !f->newer_ms;
+    return !f->ids && !f->sender.kind && !f->recipient.kind && !f->domain.kind && !f->status.len && !f->older_ms &&
+           !f->newer_ms;
 }
 
 static bool take_command(const json_t *request, enum control_command *command, struct text *error)
@@ -235,7 +240,8 @@ static bool some_recipient_matches(const struct filter *filter, const struct spo
     return false;
 }
 
-bool filter_matches(const struct filter *filter, const struct schedule *schedule, const struct spool_message *message, uint64_t now_ms)
+bool filter_matches(const struct filter *filter, const struct schedule *schedule, const struct spool_message *message,
+                    uint64_t now_ms)
 {
     uint64_t arrived_ms = message->envelope->arrived_ms, age_ms = now_ms > arrived_ms ? now_ms - arrived_ms : 0;
     if ((filter->older_ms && age_ms < filter->older_ms) || (filter->newer_ms && age_ms > filter->newer_ms))

@@ -20,7 +20,9 @@ static void reads_requests(void **state)
     } cases[] = {
         { LIT("{\"command\":\"queue_list\"}"), NULL },
         { LIT("{\"command\":\"queue_list\",\"filter\":{},\"limit\":5,\"recipients\":0}"), NULL },
-        { LIT("{\"command\":\"queue_list\",\"filter\":{\"sender\":\"\",\"domain\":\"example.org\",\"status\":\"held\"}}"), NULL },
+        { LIT("{\"command\":\"queue_list\",\"filter\":{\"sender\":\"\",\"domain\":\"example.org\",\"status\":\"held\"}"
+              "}"),
+          NULL },
         { LIT("{\"command\":\"queue_show\",\"filter\":{\"ids\":[\"0123456789abcdef\"]}}"), NULL },
         { LIT("{\"command\":\"queue_remove\",\"all\":true}"), NULL },
         { LIT("{\"command\":\"queue_hold\",\"filter\":{\"older_ms\":1}}"), NULL },
@@ -59,7 +61,9 @@ static void reads_requests(void **state)
         struct control_request request;
         struct text error = { 0 };
         bool ok = control_request_parse(cases[i].line, &arena, &request, &error);
-        bool as_wanted = cases[i].error ? !ok && slice_find(text_slice(&error), slice_from_cstr(cases[i].error)) != SLICE_NOT_FOUND : ok;
+        bool as_wanted = cases[i].error
+                             ? !ok && slice_find(text_slice(&error), slice_from_cstr(cases[i].error)) != SLICE_NOT_FOUND
+                             : ok;
         if (!as_wanted)
             fail_msg(SLICE_FMT " gave \"%s\"", SLICE_ARG(cases[i].line), text_cstr(&error));
         arena_free(&arena);
@@ -102,10 +106,14 @@ static void filters(void **state)
         { LIT("{\"newer_ms\":3599999}"), false },
         { LIT("{\"sender\":\"@example.org\",\"status\":\"held\"}"), false },
     };
-    struct recipient recipients[] = { { .forward_path = path_of("final.example"), .original = path_of("final.example") },
-                                      { .forward_path = path_of("open.example"), .original = path_of("alias.example") } };
+    struct recipient recipients[] = {
+        { .forward_path = path_of("final.example"), .original = path_of("final.example") },
+        { .forward_path = path_of("open.example"), .original = path_of("alias.example") }
+    };
     struct spool_recipient states[] = { { .is_final = true }, { .is_final = false } };
-    struct envelope envelope = { .reverse_path = path_of("example.org"), .arrived_ms = 1000000, .recipients = recipients, .recipient_count = 2 };
+    struct envelope envelope = {
+        .reverse_path = path_of("example.org"), .arrived_ms = 1000000, .recipients = recipients, .recipient_count = 2
+    };
     struct spool_message message = { .envelope = &envelope, .recipients = states, .open_recipients = 1 };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct arena arena = { 0 };
