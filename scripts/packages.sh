@@ -4,7 +4,7 @@ BUILD_PACKAGES="gcc libc6-dev linux-libc-dev pkgconf meson ninja-build libssl-de
   libyaml-dev libsqlite3-dev libjansson-dev libseccomp-dev libsodium-dev dns-root-data ca-certificates"
 
 TEST_PACKAGES="libcmocka-dev clang python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-aiosmtpd
-  python3-yaml python3-jsonschema python3-dnspython openssl swaks msmtp curl nsd postfix
+  python3-yaml python3-jsonschema python3-dnspython openssl swaks libnet-ssleay-perl msmtp curl nsd postfix
   dovecot-core dovecot-lmtpd libnss-wrapper iproute2 procps sqlite3 git"
 
 # A daemon that a package brings must not start by itself: the tests run private instances.

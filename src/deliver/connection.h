@@ -49,6 +49,7 @@ struct deliverer {
     struct tls_context *tls_unverified;
     struct id_map stores; /* mailbox_client.c: requests without an answer */
     uint64_t last_store;
+    unsigned mailbox_losses; /* since its last answer */
     struct text scratch; /* commands are put together here */
 };
 

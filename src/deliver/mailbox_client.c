@@ -20,7 +20,8 @@ enum {
     PENDING_MAX = 4 * 1024 * 1024,
     INLINE_MAX = 4 * 1024 * 1024,
     STORES_PER_TURN = 256,
-    STORE_NAME_MAX = 64
+    STORE_NAME_MAX = 64,
+    LOSSES_MAX = 3 /* ends of the process in a row without an answer between them */
 };
 static const uint64_t WAIT_FOR_PROCESS_MS = 200, WAIT_FOR_PROCESS_MAX_MS = SECONDS(30);
 
@@ -279,20 +280,24 @@ void mailbox_client_answered(struct deliverer *d, const struct ipc_stored *answe
     struct store_request *request = id_map_remove(&d->stores, answer->request);
     if (!request)
         return; /* from before a restart */
+    d->mailbox_losses = 0;
     apply_answer(request, answer);
     take_answer(request);
 }
 
-/* What it was doing at that moment is not known: tried again, which may store a message twice. */
+/* What it was doing at that moment is not known. Copies keep their names, so all can be asked for again at once, unless
+ * it ends again and again: then a message may be why, and its turn comes with the retries. */
 void mailbox_client_lost(struct deliverer *d)
 {
     static const slice text = LIT("the mailbox process ended before it answered");
+    bool again = ++d->mailbox_losses <= LOSSES_MAX;
     struct id_map stores = d->stores;
     d->stores = (struct id_map){ 0 };
     size_t position = 0;
     struct store_request *request;
     while ((request = id_map_next(&stores, &position))) {
-        conclude(request->store, request->recipient, verdict_delayed(STAGE_MAILBOX, 3, 0, text));
+        if (!again)
+            conclude(request->store, request->recipient, verdict_delayed(STAGE_MAILBOX, 3, 0, text));
         take_answer(request);
     }
     id_map_free(&stores);

@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "base/text.h"
 #include "programs/check/check.h"
 #include "programs/ctl/ctl.h"
@@ -105,6 +106,8 @@ static int run_local(int argc, char **argv)
                                                            .config_name = "flags",
                                                            .config_folder = ".",
                                                            .users_are_optional = true });
+    if (yaml.ptr)
+        memory_wipe(yaml.ptr, yaml.capacity);
     text_free(&yaml);
     return code;
 }

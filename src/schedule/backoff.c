@@ -21,6 +21,16 @@ static void remember_failure(struct queue *q, const struct outcome *failure)
     arena_free(&old);
 }
 
+static void tell_job(struct queue *q, struct job *job, bool again);
+
+/* A probe that failed counts as an attempt for the message that stood first; each comes first in turn. */
+static void tell_probe(struct queue *q)
+{
+    struct list *first = list_first(&q->lanes[LANE_RETRIED]);
+    if (first)
+        tell_job(q, LIST_ITEM(first, struct job, queued), true);
+}
+
 static void probe_now(void *queue) { queue_kick(queue); }
 
 static void tell_suspended(struct queue *q)
@@ -43,12 +53,15 @@ void queue_suspend(struct queue *q, const struct outcome *failure)
     q->answers = false;
     q->limit = 1;
     q->successes = 0;
+    bool was_probe = q->is_suspended;
     q->is_suspended = true;
 
     uint64_t wait = retry_wait_ms(retry->first, retry->longest, ++q->failures);
     q->probe_wall_ms = schedule_wall_ms(s) + wait;
     timer_set(s->doors.loop, &q->probe, wait, probe_now, q);
     tell_suspended(q);
+    if (was_probe)
+        tell_probe(q);
     queue_drain(q);
 }
 
@@ -91,12 +104,13 @@ void queue_answers(struct queue *q)
 
 /* --- those who wait --- */
 
-static void tell_job(struct queue *q, struct job *job)
+/* `again`: also those who know already why they wait. */
+static void tell_job(struct queue *q, struct job *job, bool again)
 {
     struct schedule *s = q->schedule;
     for (uint32_t i = 0; i < job->count; i++) {
         uint32_t recipient = job->recipients[i];
-        if (job->errand->message->recipients[recipient].last.action == ACTION_NONE)
+        if (again || job->errand->message->recipients[recipient].last.action == ACTION_NONE)
             settle_deferred(s, job->errand, recipient, &q->failure, q->probe_wall_ms, q);
     }
     list_remove(&job->queued);
@@ -155,7 +169,7 @@ void schedule_drain(void *schedule)
         if (q->is_doomed)
             fail_job(q, job); /* the queue goes with its last */
         else
-            tell_job(q, job);
+            tell_job(q, job, false);
     }
     if (!list_is_empty(&s->draining) && !timer_is_set(&s->drain_timer))
         timer_set(s->doors.loop, &s->drain_timer, notices_are_many(s) ? 100 : 0, schedule_drain, s);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "event/event.h"
 #include "io/loop.h"
+#include "programs/check/check.h"
 #include "programs/ctl/protocol.h"
 #include "programs/process.h"
 #include "programs/supervisor/certificate.h"
@@ -66,9 +67,14 @@ static void say(const char *format, ...)
 
 static struct config *read_config(struct supervisor *s, struct config_mistakes *mistakes)
 {
-    if (s->config_file)
-        return config_read_file(s->config_file, mistakes);
-    return config_read_text(s->params->config_text, s->params->config_name, s->params->config_folder, mistakes);
+    struct config *config = s->config_file ? config_read_file(s->config_file, mistakes)
+                                           : config_read_text(s->params->config_text, s->params->config_name,
+                                                              s->params->config_folder, mistakes);
+    if (config && !check_deeply(config, mistakes, NULL)) {
+        config_release(config);
+        config = NULL;
+    }
+    return config;
 }
 
 static void mistakes_to_text(const struct config_mistakes *mistakes, struct text *text)
