@@ -10,10 +10,14 @@ static void add_mailbox(struct schedule *s, const struct errand *e, uint32_t rec
     event_text(s->doors.events, "forward_path", text_slice(&s->words));
 }
 
+/* An outcome that expired keeps the last answer's status, for the DSN tells both. */
 static void add_status(struct schedule *s, const struct outcome *o)
 {
+    static const struct status delivery_time_expired = { 4, 4, 7 }; /* RFC 3463 §3.5 */
     text_clear(&s->words);
-    if (o->status.class)
+    if (o->expired)
+        text_add_status(&s->words, delivery_time_expired);
+    else if (o->status.class)
         text_add_status(&s->words, o->status);
     event_text(s->doors.events, "status", text_slice(&s->words));
 }
@@ -137,7 +141,6 @@ void outcome_expire(struct outcome *o)
 {
     o->action = ACTION_FAILED;
     o->expired = true;
-    o->status = (struct status){ 4, 4, 7 }; /* RFC 3463 §3.5: delivery time expired; the text stays the last answer */
     if (o->text.len == 0)
         o->text = SLICE("delivery time expired");
 }

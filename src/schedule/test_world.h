@@ -32,7 +32,7 @@ struct world {
     size_t reports[3], report_recipients[3], reports_refused, report_expired;
     uint64_t give_up_ms;
     size_t mail; /* committed and added */
-    bool stopped;
+    bool stopped, limit_reached;
     struct text last_hosts; /* hosts of connections in the order they were opened, separated by spaces */
 };
 /* `yaml`: the configuration's retry section and whatever else, behind routes that lead each domain to the host of its
