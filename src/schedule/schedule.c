@@ -172,18 +172,48 @@ const char *schedule_state(const struct schedule *s, const struct spool_message 
     return "deferred";
 }
 
+static bool is_resting(const struct schedule *s, const struct spool_message *message)
+{
+    return !message->schedule || message->held || schedule_is_held(s);
+}
+
+static uint64_t queue_next_attempt_ms(const struct queue *q) { return q->is_suspended ? q->probe_wall_ms : 0; }
+
+static bool job_has(const struct job *job, size_t recipient)
+{
+    for (uint32_t i = 0; i < job->count; i++)
+        if (job->recipients[i] == recipient)
+            return true;
+    return false;
+}
+
+uint64_t schedule_recipient_next_attempt_ms(const struct schedule *s, const struct spool_message *message,
+                                            size_t recipient)
+{
+    const struct errand *e = message->schedule;
+    if (is_resting(s, message))
+        return 0;
+    if (e->recipients[recipient].state == RECIPIENT_WAITING)
+        return message->recipients[recipient].next_attempt_ms;
+    LIST_EACH(&e->jobs, node) {
+        const struct job *job = LIST_ITEM(node, struct job, siblings);
+        if (job_has(job, recipient))
+            return queue_next_attempt_ms(job->queue);
+    }
+    return 0;
+}
+
 uint64_t schedule_next_attempt_ms(const struct schedule *s, const struct spool_message *message)
 {
     const struct errand *e = message->schedule;
     uint64_t next = NEVER;
-    if (!e || e->active || message->held || schedule_is_held(s))
+    if (is_resting(s, message) || e->active)
         return 0;
     for (size_t i = 0; i < message->envelope->recipient_count; i++)
         if (e->recipients[i].state == RECIPIENT_WAITING && message->recipients[i].next_attempt_ms < next)
             next = message->recipients[i].next_attempt_ms;
     LIST_EACH(&e->jobs, node) {
-        const struct queue *q = LIST_ITEM(node, struct job, siblings)->queue;
-        uint64_t at = q->is_suspended ? q->probe_wall_ms : 0;
+        uint64_t at = queue_next_attempt_ms(LIST_ITEM(node, struct job, siblings)->queue);
         next = at < next ? at : next;
     }
     return next == NEVER ? 0 : next;

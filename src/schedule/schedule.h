@@ -49,6 +49,7 @@ const char *schedule_state(const struct schedule *,
 /* When it goes on: the earliest next attempt of its open recipients, or the destination's when all its mail waits
  * together. */
 uint64_t schedule_next_attempt_ms(const struct schedule *, const struct spool_message *);
+uint64_t schedule_recipient_next_attempt_ms(const struct schedule *, const struct spool_message *, size_t recipient);
 struct schedule_destination_info {
     slice name;
     size_t waiting, deferred; /* messages that wait for a turn; for a suspended destination to answer */

@@ -117,7 +117,9 @@ static void test_dead_destination_costs_a_probe(void **state)
     assert_true(world_events(w, EVENT_recipient_deferred) <= 10000 + w->opened);
     assert_int_equal(w->tasks, 0);
     assert_string_equal(schedule_state(w->schedule, world_message(w)), "deferred");
-    assert_true(schedule_next_attempt_ms(w->schedule, world_message(w)) > 0);
+    uint64_t next = schedule_next_attempt_ms(w->schedule, world_message(w));
+    assert_true(next > 0);
+    assert_int_equal(schedule_recipient_next_attempt_ms(w->schedule, world_message(w), 0), next);
 
     w->revived = true;
     world_run_until(w, no_destination_left);

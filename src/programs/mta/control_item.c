@@ -36,8 +36,10 @@ static void add_outcome(struct text *to, const struct outcome *outcome)
     text_free(&status);
 }
 
-static void add_recipient(struct text *to, const struct recipient *recipient, const struct spool_recipient *state)
+static void add_recipient(struct text *to, const struct control_loop *loop, const struct spool_message *message, size_t i)
 {
+    const struct recipient *recipient = &message->envelope->recipients[i];
+    const struct spool_recipient *state = &message->recipients[i];
     if (to->ptr[to->len - 1] != '[')
         text_add_byte(to, ',');
     text_add_byte(to, '{');
@@ -46,7 +48,7 @@ static void add_recipient(struct text *to, const struct recipient *recipient, co
         add_mailbox_field(to, SLICE("original"), recipient->original);
     json_add_field_string(to, SLICE("state"), slice_from_cstr(recipient_state(state)));
     json_add_field_u64(to, SLICE("attempts"), state->attempts);
-    json_add_field_u64(to, SLICE("next_attempt_ms"), state->is_final ? 0 : state->next_attempt_ms);
+    json_add_field_u64(to, SLICE("next_attempt_ms"), schedule_recipient_next_attempt_ms(loop->schedule, message, i));
     if (state->last.action != ACTION_NONE)
         add_outcome(to, &state->last);
     text_add_byte(to, '}');
@@ -61,14 +63,14 @@ static uint64_t most_attempts(const struct spool_message *message)
 }
 
 /* Open recipients first: where a list is cut, the finished ones are what nobody looks for. */
-static void add_recipients(struct text *to, const struct spool_message *message, uint64_t most)
+static void add_recipients(struct text *to, const struct control_loop *loop, const struct spool_message *message, uint64_t most)
 {
     json_add_name(to, SLICE("recipients"));
     text_add_byte(to, '[');
     for (int finals = 0; finals <= 1; finals++)
         for (size_t i = 0; i < message->envelope->recipient_count && most > 0; i++)
             if (message->recipients[i].is_final == (finals == 1)) {
-                add_recipient(to, &message->envelope->recipients[i], &message->recipients[i]);
+                add_recipient(to, loop, message, i);
                 most--;
             }
     text_add_byte(to, ']');
@@ -98,7 +100,7 @@ void text_add_message_item(struct text *to, const struct control_loop *loop, con
     json_add_field_bool(to, SLICE("held"), message->held);
     json_add_field_u64(to, SLICE("open_recipients"), message->open_recipients);
     json_add_field_u64(to, SLICE("recipient_count"), envelope->recipient_count);
-    add_recipients(to, message, recipients);
+    add_recipients(to, loop, message, recipients);
 }
 
 static uint64_t weight(const struct destination_line *line) { return line->waiting + line->deferred; }
