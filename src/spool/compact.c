@@ -57,7 +57,8 @@ void spool_compact_loaded(struct spool *spool, struct entry *entry, bool ok)
     spool->moves--;
 }
 
-void spool_compact_moved(struct spool *spool, struct entry *entry, struct segment *to, uint64_t offset, uint32_t record_octets)
+void spool_compact_moved(struct spool *spool, struct entry *entry, struct segment *to, uint64_t offset,
+                         uint32_t record_octets)
 {
     spool->moves--;
     entry->is_moving = false;

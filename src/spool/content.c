@@ -1,6 +1,6 @@
-#include "spool/journal.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "spool/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -102,7 +102,8 @@ static bool is_the_record(const struct read_job *r, const char *head, size_t hea
     struct record_header header;
     struct message_facts facts;
     return record_header_decode(head, r->salt, &header) && header.type == RECORD_MESSAGE &&
-           header.content_octets == r->content_octets && header.payload_octets + RECORD_HEADER_OCTETS == r->record_octets &&
+           header.content_octets == r->content_octets &&
+           header.payload_octets + RECORD_HEADER_OCTETS == r->record_octets &&
            header.crc == record_crc(slice_from(head, head_octets)) &&
            message_facts_decode(slice_from(head + RECORD_HEADER_OCTETS, head_octets - RECORD_HEADER_OCTETS), &facts) &&
            facts.id == r->id;
@@ -283,7 +284,8 @@ static void wait_for_content(struct spool *spool, struct entry *entry, struct lo
         start_read(spool, entry);
 }
 
-bool spool_load(struct spool *spool, struct spool_message *m, struct spool_content *now, spool_loaded *loaded, void *context)
+bool spool_load(struct spool *spool, struct spool_message *m, struct spool_content *now, spool_loaded *loaded,
+                void *context)
 {
     struct entry *entry = entry_of(m);
     assert(loop_is_current(spool->loop) && !entry->is_finished);

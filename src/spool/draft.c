@@ -1,7 +1,7 @@
-#include "spool/journal.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "spool/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,10 +14,10 @@ struct spool_draft {
     struct list link;
     struct spool *spool;
     uint64_t id;
-    char *octets;            /* what is in memory; of a large message: what is not written yet */
+    char *octets; /* what is in memory; of a large message: what is not written yet */
     size_t used, capacity;
     uint64_t total;
-    int fd;                  /* of the large file, or -1 */
+    int fd; /* of the large file, or -1 */
     uint32_t file_crc;
     bool has_8bit;
     enum spool_result failed;

@@ -91,7 +91,8 @@ struct entry *entry_new(uint64_t id, const struct envelope *from)
     for (size_t i = 0; i < n; i++)
         pack_recipient(&packer, &recipients[i]);
     envelope->recipients = recipients;
-    entry->message = (struct spool_message){ .id = id, .envelope = envelope, .recipients = states, .open_recipients = n };
+    entry->message =
+        (struct spool_message){ .id = id, .envelope = envelope, .recipients = states, .open_recipients = n };
     entry->untried = n;
     entry->envelope_octets_max = (uint32_t)size_min(packed + ENVELOPE_FRAME + n * RECIPIENT_FRAME, UINT32_MAX);
     entry->large_fd = -1;

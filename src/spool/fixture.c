@@ -90,8 +90,10 @@ void answer_take(void *context, enum spool_result result, struct spool_message *
 static struct recipient recipients[3] = {
     { .forward_path = { LIT("ann"), LIT("example.org") }, .original = { LIT("a"), LIT("example.org") } },
     { .forward_path = { LIT("bob"), LIT("example.net") }, .original = { LIT("bob"), LIT("example.net") } },
-    { .forward_path = { LIT("eve"), LIT("example.com") }, .original = { LIT("eve"), LIT("example.com") },
-      .original_recipient = LIT("rfc822;eve@example.com"), .notify = NOTIFY_FAILURE },
+    { .forward_path = { LIT("eve"), LIT("example.com") },
+      .original = { LIT("eve"), LIT("example.com") },
+      .original_recipient = LIT("rfc822;eve@example.com"),
+      .notify = NOTIFY_FAILURE },
 };
 
 struct envelope envelope_to(size_t count)
@@ -170,10 +172,16 @@ void assert_content(struct fixture *f, struct spool_message *m, size_t octets, u
     spool_release(f->spool, m);
 }
 
-const struct outcome relayed = { .action = ACTION_RELAYED, .status = { 2, 0, 0 }, .reply_code = 250, .text = LIT("ok") };
+const struct outcome relayed = {
+    .action = ACTION_RELAYED, .status = { 2, 0, 0 }, .reply_code = 250, .text = LIT("ok")
+};
 const struct outcome delayed = {
-    .action = ACTION_DELAYED, .stage = STAGE_RCPT, .status = { 4, 2, 1 }, .reply_code = 451,
-    .text = LIT("try later"), .remote_name = LIT("mx.example.org"), .remote_address = LIT("192.0.2.7:25"),
+    .action = ACTION_DELAYED,
+    .stage = STAGE_RCPT,
+    .status = { 4, 2, 1 },
+    .reply_code = 451,
+    .text = LIT("try later"),
+    .remote_name = LIT("mx.example.org"),
+    .remote_address = LIT("192.0.2.7:25"),
 };
 const struct outcome failed = { .action = ACTION_FAILED, .status = { 5, 1, 1 }, .reply_code = 550, .text = LIT("no") };
-

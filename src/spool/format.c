@@ -88,7 +88,8 @@ bool record_header_decode(const char *octets, uint64_t salt, struct record_heade
         .sequence = last & (((uint64_t)1 << TYPE_SHIFT) - 1),
     };
     return h->type >= RECORD_GROUP && h->type < RECORD_TYPES && h->payload_octets % RECORD_ALIGN == 0 &&
-           h->content_octets <= h->payload_octets && (h->content_octets == 0 || h->type == RECORD_MESSAGE || h->type == RECORD_HOLE);
+           h->content_octets <= h->payload_octets &&
+           (h->content_octets == 0 || h->type == RECORD_MESSAGE || h->type == RECORD_HOLE);
 }
 
 uint32_t record_crc(slice head) { return crc32c(0, slice_tail(head, 8)); }

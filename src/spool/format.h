@@ -65,10 +65,6 @@ void message_set_content_crc(char *head, uint32_t crc); /* head: of the whole re
 bool message_facts_decode(slice head_payload, struct message_facts *);
 
 enum change { CHANGE_HELD, CHANGE_DELAY_WARNING, CHANGE_NEXT_ATTEMPT };
-struct outcome_facts {
-    uint64_t id, next_attempt_ms;
-    uint32_t recipient, attempts;
-};
 /* Durable state of one recipient, as it stands in the states of a message and in an outcome record. */
 struct recipient_state {
     uint32_t attempts;

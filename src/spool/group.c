@@ -1,6 +1,6 @@
-#include "spool/journal.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "spool/journal.h"
 #include <errno.h>
 #include <time.h>
 
@@ -9,12 +9,12 @@ enum { IDLE_GROUPS_MAX = FLYING_MAX + 2, IDLE_HEADS_MAX = 1 << 20 };
 /* Not used by messages while there is no next segment: outcomes can go on for a while on a full disk. */
 enum { OUTCOME_RESERVE_SHARE = 32 };
 
-#define GROW(array, count, capacity) \
-    do { \
-        if ((count) == (capacity)) { \
-            (capacity) = size_max((capacity) * 2, 16); \
-            (array) = memory_resize((array), (capacity) * sizeof(*(array))); \
-        } \
+#define GROW(array, count, capacity)                                                                                   \
+    do {                                                                                                               \
+        if ((count) == (capacity)) {                                                                                   \
+            (capacity) = size_max((capacity)*2, 16);                                                                   \
+            (array) = memory_resize((array), (capacity) * sizeof(*(array)));                                           \
+        }                                                                                                              \
     } while (0)
 
 /* gathering --------------------------------------------------------------------------------------------------- */
@@ -23,13 +23,15 @@ static void add_record(struct group *g, size_t head, const char *content, uint32
 {
     GROW(g->records, g->record_count, g->record_capacity);
     uint32_t head_octets = (uint32_t)(g->heads.len - head);
-    g->records[g->record_count++] =
-        (struct record){ .head = head, .head_octets = head_octets, .content = content, .content_octets = content_octets };
+    g->records[g->record_count++] = (struct record){
+        .head = head, .head_octets = head_octets, .content = content, .content_octets = content_octets
+    };
     g->octets += head_octets + content_octets;
 }
 
 /* Padding goes before the content, so that the record ends at a multiple of 8 without a piece of its own. */
-static void finish_record(struct group *g, enum record_type type, size_t head, const char *content, uint32_t content_octets)
+static void finish_record(struct group *g, enum record_type type, size_t head, const char *content,
+                          uint32_t content_octets)
 {
     size_t padding = -(g->heads.len - head + content_octets) % RECORD_ALIGN;
     memset(text_reserve(&g->heads, padding), 0, padding);
@@ -402,6 +404,7 @@ static void drop_messages(struct spool *spool, struct group *g)
         entry->writing--;
         if (!refused[i].done) {
             spool_compact_loaded(spool, entry, false);
+            spool_content_settle(spool, entry);
             continue;
         }
         if (entry->is_large)
@@ -499,8 +502,10 @@ static void fail_pending(struct spool *spool, struct group *g)
     for (size_t i = 0; i < g->pending_count; i++) {
         struct pending *p = &g->pending[i];
         p->entry->writing--;
-        if (!p->done)
-            continue; /* a move: the message stands where it stood */
+        if (!p->done) { /* a move: the message stands where it stood */
+            spool_content_settle(spool, p->entry);
+            continue;
+        }
         if (p->entry->segment)
             segment_remove_live(spool, p->entry, g->number);
         p->entry->is_finished = true;
@@ -623,7 +628,8 @@ static void take_all_flying(struct spool *spool)
 void groups_drain(struct spool *spool)
 {
     take_all_flying(spool);
-    if (!spool->is_broken && (spool->gathering || spool->durable_group < spool->written_group || !list_is_empty(&spool->waiting))) {
+    if (!spool->is_broken &&
+        (spool->gathering || spool->durable_group < spool->written_group || !list_is_empty(&spool->waiting))) {
         struct group *last = group_gather(spool);
         last->wants_sync = true;
         list_append(&spool->waiting, &last->link);

@@ -23,7 +23,8 @@ static void explain_owner(struct text *error, const char *dir, uid_t owner)
     add_user(error, owner);
     text_add_cstr(error, ", and this process runs as ");
     add_user(error, geteuid());
-    text_add_format(error, "; start it as the owner, or give the folder away: chown -R %u %s", (unsigned)geteuid(), dir);
+    text_add_format(error, "; start it as the owner, or give the folder away: chown -R %u %s", (unsigned)geteuid(),
+                    dir);
 }
 
 /* The folder's own name must survive a power cut as well as what is in it. */

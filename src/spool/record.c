@@ -1,5 +1,5 @@
-#include "spool/journal.h"
 #include "base/memory.h"
+#include "spool/journal.h"
 
 static void add_change(struct spool *spool, uint64_t id, enum change what, uint64_t value)
 {

@@ -1,7 +1,7 @@
-#include "spool/journal.h"
-#include "spool/scan.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "spool/journal.h"
+#include "spool/scan.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +13,11 @@
 /*
  * recovery - the live index from the octets on disk. Every whole record counts, also behind torn ones: a message that
  * was never acknowledged may come back (its client will send it again, as after any lost reply), one that was
- * acknowledged never stays away. What lies below the highest sequence number that some group recorded as durable, and is
- * not whole, is proven damage and told loudly; above it, it is what a crash leaves behind.
+ * acknowledged never stays away. What lies below the highest sequence number that some group recorded as durable, and
+ * is not whole, is proven damage and told loudly; above it, it is what a crash leaves behind.
  *
- * Then the tail is written and synced once more: after a failed fdatasync the kernel may hold octets in memory, and call
- * them clean, that the disk never took.
+ * Then the tail is written and synced once more: after a failed fdatasync the kernel may hold octets in memory, and
+ * call them clean, that the disk never took.
  */
 struct bad_range {
     uint64_t segment, offset, octets;
@@ -42,7 +42,7 @@ struct recovery {
     uint64_t durable, expected; /* expected: the sequence number that comes next when nothing is missing */
     struct arena scratch;
     struct text report;
-    bool is_foreign;            /* a record that this version cannot read: refuse */
+    bool is_foreign; /* a record that this version cannot read: refuse */
 };
 
 static void add_bad(struct recovery *r, struct bad_range bad)
@@ -166,8 +166,9 @@ static bool replay_outcome(struct recovery *r, const struct scan_record *record)
     uint64_t id;
     uint32_t recipient;
     struct recipient_state state = { 0 };
-    bool ok = format_take_u64(&input, &id) && format_take_u32(&input, &recipient) && format_take_u32(&input, &state.attempts) &&
-              format_take_u64(&input, &state.next_attempt_ms) && outcome_decode(&r->scratch, &input, &state.last);
+    bool ok = format_take_u64(&input, &id) && format_take_u32(&input, &recipient) &&
+              format_take_u32(&input, &state.attempts) && format_take_u64(&input, &state.next_attempt_ms) &&
+              outcome_decode(&r->scratch, &input, &state.last);
     struct entry *entry = ok ? find(r, id, recipient) : NULL;
     state.is_final = ok && outcome_is_final(state.last.action);
     if (entry)
@@ -198,8 +199,8 @@ static bool replay_change(struct recovery *r, const struct scan_record *record)
     slice input = record->payload;
     uint64_t id, value;
     uint32_t what, unused;
-    if (!format_take_u64(&input, &id) || !format_take_u32(&input, &what) || !format_take_u32(&input, &unused) || !format_take_u64(&input, &value) ||
-        what > CHANGE_NEXT_ATTEMPT)
+    if (!format_take_u64(&input, &id) || !format_take_u32(&input, &what) || !format_take_u32(&input, &unused) ||
+        !format_take_u64(&input, &value) || what > CHANGE_NEXT_ATTEMPT)
         return false;
     struct entry *entry = find(r, id, 0);
     if (!entry)
@@ -241,8 +242,8 @@ static bool replay_missing(struct recovery *r, const struct scan_record *record)
 
 typedef bool replay_function(struct recovery *, const struct scan_record *);
 static replay_function *const replay[RECORD_TYPES] = {
-    [RECORD_GROUP] = replay_group,   [RECORD_MESSAGE] = replay_message, [RECORD_OUTCOME] = replay_outcome,
-    [RECORD_DONE] = replay_done,     [RECORD_CHANGE] = replay_change,   [RECORD_END] = replay_missing,
+    [RECORD_GROUP] = replay_group,  [RECORD_MESSAGE] = replay_message, [RECORD_OUTCOME] = replay_outcome,
+    [RECORD_DONE] = replay_done,    [RECORD_CHANGE] = replay_change,   [RECORD_END] = replay_missing,
     [RECORD_HOLE] = replay_missing,
 };
 
@@ -252,7 +253,8 @@ static bool on_record(void *context, const struct scan_record *record)
     uint64_t sequence = record->header.sequence;
     if (!replay[record->header.type](r, record)) {
         text_add_format(r->error,
-                        "spool %s: segment %016" PRIx64 " holds a whole record (at octet %" PRIu64 ", type %d) in a form "
+                        "spool %s: segment %016" PRIx64 " holds a whole record (at octet %" PRIu64
+                        ", type %d) in a form "
                         "that this version does not know: start the version that wrote it",
                         r->spool->dir, r->now->segment->number, record->offset, (int)record->header.type);
         r->is_foreign = true;
@@ -302,7 +304,8 @@ static bool list_segments(struct recovery *r)
         if (is_spare && spool->next_number <= number)
             spool->next_number = number + 1;
         struct stat status;
-        if (is_spare && spool->spare_count < SPARES_MAX && fstatat(spool->folder, d->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_spare && spool->spare_count < SPARES_MAX &&
+            fstatat(spool->folder, d->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             (uint64_t)status.st_size == spool->params.segment_octets)
             spool->spares[spool->spare_count++] = number;
         else if (is_spare)
@@ -331,14 +334,16 @@ static bool check_header(struct recovery *r, uint64_t number, const char *octets
         return false;
     }
     if (result == HEADER_OK && h->loop != spool->params.loop_number) {
-        text_add_format(r->error, "spool %s belongs to loop %u and was opened as loop %u: its folder was moved or renamed",
+        text_add_format(r->error,
+                        "spool %s belongs to loop %u and was opened as loop %u: its folder was moved or renamed",
                         spool->dir, (unsigned)h->loop, spool->params.loop_number);
         return false;
     }
     if (result == HEADER_OK && h->number == number && h->octets >= SEGMENT_HEADER_OCTETS)
         return true;
     /* the header's block is bad: the salt also stands in the first record, whose own CRC will tell if it is right */
-    text_add_format(&r->report, "segment %016" PRIx64 ": its header is damaged, its records are read all the same\n", number);
+    text_add_format(&r->report, "segment %016" PRIx64 ": its header is damaged, its records are read all the same\n",
+                    number);
     spool->recovery.damaged_octets += SEGMENT_HEADER_USED;
     uint64_t salt;
     memcpy(&salt, octets + SEGMENT_HEADER_OCTETS + 16, sizeof(salt));
@@ -386,7 +391,8 @@ static bool read_segment(struct recovery *r, uint64_t number)
     spool->recovery.records += found->result.records;
     spool->recovery.damaged_octets += found->result.unreadable_octets;
     if (goes_on && found->result.torn_octets)
-        add_bad(r, (struct bad_range){ number, found->result.end, found->result.torn_octets, found->result.torn_sequence, 0 });
+        add_bad(r, (struct bad_range){ number, found->result.end, found->result.torn_octets,
+                                       found->result.torn_sequence, 0 });
     return goes_on;
 }
 
@@ -488,8 +494,8 @@ struct resync {
     int error;
 };
 
-static int write_number(const struct resync *s, enum record_type type, uint64_t offset, uint64_t octets, uint64_t sequence,
-                        uint64_t number)
+static int write_number(const struct resync *s, enum record_type type, uint64_t offset, uint64_t octets,
+                        uint64_t sequence, uint64_t number)
 {
     char head[RECORD_NUMBER_OCTETS];
     const struct record_header h = {
@@ -506,7 +512,8 @@ static int write_number(const struct resync *s, enum record_type type, uint64_t 
     return disk_write_all(s->spool->disk, s->segment->fd, &part, 1, offset);
 }
 
-/* Torn octets between whole records become a hole, so that later starts, when more is durable, do not take them for damage. */
+/* Torn octets between whole records become a hole, so that later starts, when more is durable, do not take them for
+ * damage. */
 static bool on_tail_record(void *context, const struct scan_record *record)
 {
     struct resync *s = context;
@@ -550,10 +557,12 @@ static int resync_segment(struct recovery *r, struct found_segment *found, uint6
     struct resync s = { .spool = spool, .segment = found->segment, .durable = r->durable };
     struct scan_result result;
     s.last_sequence = found->first_sequence ? found->first_sequence - 1 : 0;
-    scan_segment(spool->disk, found->segment->fd, found->segment->octets, found->segment->salt, on_tail_record, &s, &result);
+    scan_segment(spool->disk, found->segment->fd, found->segment->octets, found->segment->salt, on_tail_record, &s,
+                 &result);
     if (!s.error && s.rewrite_from)
         s.error = rewrite(&s, s.rewrite_from, result.end);
-    bool wants_end = !result.has_end && !found->is_damaged && result.end + RECORD_NUMBER_OCTETS <= found->segment->octets;
+    bool wants_end =
+        !result.has_end && !found->is_damaged && result.end + RECORD_NUMBER_OCTETS <= found->segment->octets;
     if (!s.error && wants_end) {
         uint64_t sequence = next_first > result.last_sequence + 1 ? next_first - 1 : spool->sequence++;
         s.error = write_number(&s, RECORD_END, result.end, RECORD_NUMBER_OCTETS, sequence, sequence);
@@ -574,8 +583,8 @@ static bool resync_tail(struct recovery *r)
             continue;
         int error = resync_segment(r, found, i + 1 < r->found_count ? r->found[i + 1].first_sequence : 0);
         if (error) {
-            text_add_format(r->error, "spool %s: the disk fails: writing segment %016" PRIx64 " once more: %s", spool->dir,
-                            found->segment->number, strerror(error));
+            text_add_format(r->error, "spool %s: the disk fails: writing segment %016" PRIx64 " once more: %s",
+                            spool->dir, found->segment->number, strerror(error));
             return false;
         }
     }

@@ -1,6 +1,6 @@
-#include "spool/journal.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "spool/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -308,7 +308,8 @@ static void on_prepare_step(void *context)
 
 void segments_prepare(struct spool *spool)
 {
-    if (spool->next || spool->preparing || spool->is_broken || spool->is_closing || timer_is_set(&spool->allocation_timer))
+    if (spool->next || spool->preparing || spool->is_broken || spool->is_closing ||
+        timer_is_set(&spool->allocation_timer))
         return;
     start_step(spool, new_prepare(spool, spool->params.segment_octets));
 }

@@ -11,8 +11,8 @@
 enum { FDS = 4096, SECTOR = 512 };
 struct sim_write {
     uint64_t offset, len;
-    char *octets;    /* NULL: the file grew to offset + len */
-    bool is_lost;    /* its sync failed: no later one makes it durable */
+    char *octets; /* NULL: the file grew to offset + len */
+    bool is_lost; /* its sync failed: no later one makes it durable */
 };
 struct sim_file {
     struct text image; /* durable */
@@ -334,8 +334,8 @@ static void load_folder(struct sim_disk *sim, const char *dir, bool in_large)
 struct sim_disk *sim_new(const char *dir)
 {
     struct sim_disk *sim = MEMORY_NEW(struct sim_disk);
-    sim->disk = (struct disk){ sim_open, sim_close, sim_allocate, sim_write,  sim_read,
-                               sim_sync, sim_sync_folder, sim_rename, sim_remove };
+    sim->disk = (struct disk){ sim_open, sim_close,       sim_allocate, sim_write, sim_read,
+                               sim_sync, sim_sync_folder, sim_rename,   sim_remove };
     snprintf(sim->dir, sizeof(sim->dir), "%s", dir);
     struct stat status;
     if (stat(dir, &status) == 0)

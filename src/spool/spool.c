@@ -1,6 +1,6 @@
-#include "spool/journal.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "spool/journal.h"
 #include "spool/lock.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,9 @@ bool message_id_parse(slice s, uint64_t *id)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
         if (digit > 15)
             return false;
         value = value << 4 | digit;
@@ -141,8 +143,8 @@ void spool_close(struct spool *spool)
     loop_remove_hook(spool->loop, &spool->turn_end);
     spool_jobs_abandon(spool);
     groups_drain(spool);
-    struct timer *timers[] = { &spool->allocation_timer, &spool->write_timer, &spool->start_timer, &spool->sync_timer,
-                               &spool->trim_timer, &spool->state_timer };
+    struct timer *timers[] = { &spool->allocation_timer, &spool->write_timer, &spool->start_timer,
+                               &spool->sync_timer,       &spool->trim_timer,  &spool->state_timer };
     for (size_t i = 0; i < COUNT(timers); i++)
         timer_clear(spool->loop, timers[i]);
     free_spool(spool);
@@ -256,7 +258,8 @@ void spool_look_at_state(struct spool *spool)
         timer_set(spool->loop, &spool->state_timer, 0, on_state_due, spool);
 }
 
-void spool_on_state(struct spool *spool, void (*changed)(void *context, enum spool_result state, slice text), void *context)
+void spool_on_state(struct spool *spool, void (*changed)(void *context, enum spool_result state, slice text),
+                    void *context)
 {
     assert(loop_is_current(spool->loop));
     spool->state_changed = changed;

@@ -1,7 +1,7 @@
+#include "base/memory.h"
 #include "spool/fake_loop.h"
 #include "spool/sim_disk.h"
 #include "spool/spool.h"
-#include "base/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ struct world {
     const char *what; /* for messages of failure */
     unsigned long point;
 };
-struct promise {      /* of one spool_sync */
+struct promise { /* of one spool_sync */
     struct promise *next;
     struct world *world;
     bool final[SENT_MAX][RECIPIENTS];
@@ -72,14 +72,14 @@ static void remove_folder(const char *dir)
     rmdir(dir);
 }
 
-#define CHECK(condition, w, ...) \
-    do { \
-        if (!(condition)) { \
-            printf("%s at call %lu: ", (w)->what, (w)->point); \
-            printf(__VA_ARGS__); \
-            printf("\n"); \
-            fail(); \
-        } \
+#define CHECK(condition, w, ...)                                                                                       \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s at call %lu: ", (w)->what, (w)->point);                                                         \
+            printf(__VA_ARGS__);                                                                                       \
+            printf("\n");                                                                                              \
+            fail();                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 /* the spool --------------------------------------------------------------------------------------------------- */
@@ -333,7 +333,8 @@ static void check_message(struct world *w, struct sent *s)
     CHECK(!m || !all_durable, w, "message %zu was finished durably and is back", number);
     if (!m)
         return;
-    CHECK(m->envelope->recipient_count == s->recipient_count && m->envelope->arrived_ms == s->id, w, "envelope of %zu", number);
+    CHECK(m->envelope->recipient_count == s->recipient_count && m->envelope->arrived_ms == s->id, w, "envelope of %zu",
+          number);
     for (size_t i = 0; i < s->recipient_count; i++) {
         CHECK(m->recipients[i].is_final || !s->final_durable[i], w, "recipient %zu of message %zu is back", i, number);
         CHECK(!m->recipients[i].is_final || s->final[i], w, "recipient %zu of message %zu ended by itself", i, number);
@@ -354,7 +355,8 @@ static void check_world(struct world *w)
     spool_each(w->spool, check_known, w);
 }
 
-/* After the fault: opened, checked, used a little more, and the power goes once more with nothing but what was synced. */
+/* After the fault: opened, checked, used a little more, and the power goes once more with nothing but what was synced.
+ */
 static void check_afterlife(struct world *w)
 {
     fake_set_wall(w->loop, loop_wall_ms(w->loop) + 500);

@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 /*
- * Recovery of a segment with any octets. The first octet chooses: the rest is the segment as it is, or (so that the replay is
- * reached in spite of the CRCs) a list of records, each: type, length of head payload, length of content, the octets.
+ * Recovery of a segment with any octets. The first octet chooses: the rest is the segment as it is, or (so that the
+ * replay is reached in spite of the CRCs) a list of records, each: type, length of head payload, length of content, the
+ * octets.
  */
 enum { SEGMENT_OCTETS = 256 << 10, SALT = 0x5a17 };
 static struct text segment;
@@ -71,14 +72,23 @@ static int fuzz_remove(struct disk *disk, int folder, const char *name)
 }
 
 static struct disk fuzz_disk = {
-    .open = fuzz_open, .close = NULL, .allocate = fuzz_allocate, .write = fuzz_write, .read = fuzz_read,
-    .sync = fuzz_nothing, .sync_folder = fuzz_nothing, .rename = fuzz_rename, .remove = fuzz_remove,
+    .open = fuzz_open,
+    .close = NULL,
+    .allocate = fuzz_allocate,
+    .write = fuzz_write,
+    .read = fuzz_read,
+    .sync = fuzz_nothing,
+    .sync_folder = fuzz_nothing,
+    .rename = fuzz_rename,
+    .remove = fuzz_remove,
 };
 
 /* As large as what is in it: the search for records in the rest would only take time. */
 static void set_header(void)
 {
-    const struct segment_header h = { .version = SEGMENT_VERSION, .number = 1, .salt = SALT, .octets = segment.len + 256 };
+    const struct segment_header h = {
+        .version = SEGMENT_VERSION, .number = 1, .salt = SALT, .octets = segment.len + 256
+    };
     segment_header_encode(segment.ptr, &h);
 }
 
@@ -86,9 +96,12 @@ static void add_record(slice head_payload, slice content, enum record_type type,
 {
     char header[RECORD_HEADER_OCTETS];
     size_t start = segment.len, padding = -(head_payload.len + content.len) % RECORD_ALIGN;
-    record_header_encode(header, &(struct record_header){ .type = type, .salt = SALT, .sequence = sequence,
-                                                          .payload_octets = (uint32_t)(head_payload.len + padding + content.len),
-                                                          .content_octets = (uint32_t)content.len });
+    record_header_encode(
+        header, &(struct record_header){ .type = type,
+                                         .salt = SALT,
+                                         .sequence = sequence,
+                                         .payload_octets = (uint32_t)(head_payload.len + padding + content.len),
+                                         .content_octets = (uint32_t)content.len });
     text_add(&segment, slice_from(header, sizeof(header)));
     text_add(&segment, head_payload);
     for (size_t i = 0; i < padding; i++)
@@ -146,8 +159,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         text_add(&segment, slice_tail(input, 1));
     set_header();
-    const struct spool_params params = { .dir = dir, .segment_octets = SEGMENT_OCTETS, .large_octets = 1 << 16,
-                                         .memory_octets = 1 << 20, .disk = &fuzz_disk };
+    const struct spool_params params = { .dir = dir,
+                                         .segment_octets = SEGMENT_OCTETS,
+                                         .large_octets = 1 << 16,
+                                         .memory_octets = 1 << 20,
+                                         .disk = &fuzz_disk };
     struct loop *loop = loop_new("fuzz");
     struct text error = { 0 };
     struct spool *spool = spool_open(loop, &params, &error);

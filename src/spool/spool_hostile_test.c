@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/wait.h>
-/* What the world does to a spool: torn and changed octets, full disks, other versions, a second server, a clock set back. */
+/* What the world does to a spool: torn and changed octets, full disks, other versions, a second server, a clock set
+ * back. */
 
 static void segment_path(const struct fixture *f, unsigned number, char path[128])
 {
@@ -87,7 +88,8 @@ static void survives_a_tail_cut_anywhere(void **state)
         restart_with(f, path, text_slice(&cut));
         size_t there = (size_t)(at >= ends[0]) + (size_t)(at >= ends[1]) + (size_t)(at >= ends[2]);
         /* the last octets of a record may be zeros anyhow: then a little less is enough */
-        assert_true(spool_count(f->spool) >= there && spool_count(f->spool) <= there + (at + 8 > ends[there > 2 ? 2 : there]));
+        assert_true(spool_count(f->spool) >= there &&
+                    spool_count(f->spool) <= there + (at + 8 > ends[there > 2 ? 2 : there]));
         assert_int_equal(recovery_of(f).damaged_octets, 0);
         /* and what was cut is not taken for damage later, when more is durable */
         accept_octets(f, 10, 9, 1);
@@ -232,7 +234,8 @@ static void refuses_what_is_not_its_own(void **state)
         fixture_close(f);
         fixture_remove_folder(f->dir);
         mkdir(f->dir, 0700);
-        with_header(f, &(struct segment_header){ .version = rows[i].version, .loop = rows[i].loop, .number = 1, .octets = 256 << 10 });
+        with_header(f, &(struct segment_header){
+                           .version = rows[i].version, .loop = rows[i].loop, .number = 1, .octets = 256 << 10 });
         assert_non_null(strstr(fixture_open_error(f), rows[i].says));
         fixture_remove_folder(f->dir);
         mkdir(f->dir, 0700);
@@ -274,8 +277,10 @@ static void refuses_records_it_does_not_know(void **state)
     fixture_remove_folder(f->dir);
     mkdir(f->dir, 0700);
     char block[SEGMENT_HEADER_OCTETS + 64] = { 0 }, *record = block + SEGMENT_HEADER_OCTETS, path[128];
-    segment_header_encode(block, &(struct segment_header){ .version = 1, .number = 1, .salt = 77, .octets = 256 << 10 });
-    record_header_encode(record, &(struct record_header){ .type = RECORD_MESSAGE, .payload_octets = 8, .salt = 77, .sequence = 1 });
+    segment_header_encode(block,
+                          &(struct segment_header){ .version = 1, .number = 1, .salt = 77, .octets = 256 << 10 });
+    record_header_encode(
+        record, &(struct record_header){ .type = RECORD_MESSAGE, .payload_octets = 8, .salt = 77, .sequence = 1 });
     record_set_crc(record, record_crc(slice_from(record, 40)));
     segment_path(f, 1, path);
     write_file(path, slice_from(block, sizeof(block)));

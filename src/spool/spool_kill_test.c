@@ -13,8 +13,8 @@
 #include <cmocka.h>
 #include <dirent.h>
 /*
- * A child process takes and finishes mail on real files and the real loop, and tells through a pipe what it was promised;
- * it is killed at a random moment, again and again over the same spool.
+ * A child process takes and finishes mail on real files and the real loop, and tells through a pipe what it was
+ * promised; it is killed at a random moment, again and again over the same spool.
  */
 enum { SESSIONS = 20, ROUNDS = 8 };
 enum told { TOLD_ACCEPTED = 1, TOLD_FINISHING, TOLD_FINISHED };
@@ -78,7 +78,8 @@ static void on_done(void *context, enum spool_result result, struct spool_messag
 static void send_one(struct session *s)
 {
     static char content[300000];
-    struct recipient to = { .forward_path = { LIT("ann"), LIT("example.org") }, .original = { LIT("ann"), LIT("example.org") } };
+    struct recipient to = { .forward_path = { LIT("ann"), LIT("example.org") },
+                            .original = { LIT("ann"), LIT("example.org") } };
     const struct envelope envelope = { .recipients = &to, .recipient_count = 1 };
     struct spool_draft *draft = spool_begin(s->child->spool);
     s->id = spool_draft_id(draft);
@@ -91,7 +92,9 @@ static void send_one(struct session *s)
 
 static struct spool *open_spool(struct loop *loop, const char *dir)
 {
-    const struct spool_params params = { .dir = dir, .segment_octets = 1 << 20, .large_octets = 128 << 10, .memory_octets = 4 << 20 };
+    const struct spool_params params = {
+        .dir = dir, .segment_octets = 1 << 20, .large_octets = 128 << 10, .memory_octets = 4 << 20
+    };
     struct text error = { 0 };
     struct spool *spool = spool_open(loop, &params, &error);
     if (!spool)

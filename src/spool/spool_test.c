@@ -370,7 +370,8 @@ static void takes_many_recipients(void **state)
     enum { MANY = 1000 };
     struct recipient *to = memory_new(MANY * sizeof(*to));
     for (size_t i = 0; i < MANY; i++)
-        to[i] = (struct recipient){ .forward_path = { LIT("somebody"), LIT("example.org") }, .original = { LIT("alias"), LIT("example.org") } };
+        to[i] = (struct recipient){ .forward_path = { LIT("somebody"), LIT("example.org") },
+                                    .original = { LIT("alias"), LIT("example.org") } };
     struct envelope envelope = envelope_to(1);
     envelope.recipients = to;
     envelope.recipient_count = MANY;
