@@ -339,7 +339,7 @@ static struct directory_result expand(const struct directory *d, struct path add
 struct directory_result directory_find(const struct directory *d, struct path path, struct arena *memory)
 {
     assert(d->is_finished);
-    bool is_bare = path.domain.len == 0 && slice_eq_nocase(path.local_part, SLICE("postmaster"));
+    bool is_bare = path.domain.len == 0 && path_is_postmaster(path);
     const struct domain *domain = is_bare ? d->first_domain : find_domain(d, path.domain);
     if (!domain)
         return (struct directory_result){ .answer = is_bare ? DIRECTORY_UNKNOWN : DIRECTORY_OUTSIDE };

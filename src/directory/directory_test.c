@@ -94,6 +94,7 @@ static void test_find(void **state)
         { LIT("Postmaster"), LIT("a.org"), DIRECTORY_ALIAS, "<early@A.org>" },
         { LIT("postmaster"), LIT("b.org"), DIRECTORY_ALIAS, "<mary-ann@b.org>" },
         { LIT("postmaster"), LIT(""), DIRECTORY_ALIAS, "<early@A.org>" },
+        { LIT("\"Post\\master\""), LIT(""), DIRECTORY_ALIAS, "<early@A.org>" },
         { LIT("postmaster"), LIT("outside.net"), DIRECTORY_OUTSIDE, "" },
         { LIT("x"), LIT("c.org"), DIRECTORY_UNKNOWN, "" },
         { LIT("x"), LIT("d.org"), DIRECTORY_ALIAS, "<out@outside.net>" },
