@@ -26,8 +26,9 @@ enum directory_answer {
     DIRECTORY_UNKNOWN, /* our domain, nobody of that name */
     DIRECTORY_LOOP,    /* aliases that come back to themselves, or more than 1000 targets */
 };
-/* targets point into the directory (hold it while they are used) or into `memory`. "postmaster" without a domain and at
- * any hosted domain is always known: its alias or mailbox, else the first account's (RFC 5321 §4.5.1). */
+/* targets stand in the directory (hold it while they are used) or in `memory`; their octets in the directory always.
+ * "postmaster" without a domain and at any hosted domain is always known: its alias or mailbox, else the first account's
+ * (RFC 5321 §4.5.1). */
 struct directory_result {
     enum directory_answer answer;
     struct path *targets;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "receive/fake_world.h"
+#include "receive/session.h"
 #include <stdio.h>
 /* Bounds of count, time and memory, and the orderly end. */
 
@@ -69,6 +70,22 @@ static void test_recipients(void **state)
     assert_int_equal(w->seen[0]->envelope->recipient_count, 100);
     expect(world_say(w, client, "MAIL FROM:<s@o.example>\r\nRCPT TO:<more@outside.example>\r\n"),
            "250 2.1.0 sender ok\r\n250 2.1.5");
+    world_free(w);
+}
+
+/* The alias has two targets here and a thousand elsewhere: only the name that came may cost memory again. */
+static void test_same_alias_again(void **state)
+{
+    (void)state;
+    struct world *w = world_new("");
+    struct stream *client = greeted(w);
+    expect(world_say(w, client, "MAIL FROM:<s@o.example>\r\nRCPT TO:<friends@example.org>\r\n"),
+           "250 2.1.0 sender ok\r\n250 2.1.5");
+    const struct session *s = LIST_ITEM(list_first(&w->receiver->sessions), struct session, listed);
+    size_t before = s->transaction->memory.used_octets;
+    for (int i = 0; i < 500; i++)
+        expect(world_say(w, client, "RCPT TO:<friends@example.org>\r\n"), "250 2.1.5");
+    assert_in_range(s->transaction->memory.used_octets - before, 0, 500 * 64);
     world_free(w);
 }
 
@@ -286,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_idle_commands),
         cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_same_alias_again),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_time_limits),
         cmocka_unit_test(test_slow_commit),

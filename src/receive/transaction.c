@@ -45,16 +45,12 @@ void transaction_free_spare(struct receiver *r)
 
 /* What makes two forward-paths the same: the domain without case, the local part without its quoting (RFC 5321 §2.4).
  */
-static slice address_key(struct arena *memory, struct path path)
+static void add_address_key(struct text *key, struct path path)
 {
-    struct text key = { 0 };
     for (size_t i = 0; i < path.domain.len; i++)
-        text_add_byte(&key, ascii_lower(path.domain.ptr[i]));
-    text_add_byte(&key, '@');
-    path_add_unquoted_local_part(&key, path);
-    slice kept = arena_copy(memory, text_slice(&key));
-    text_free(&key);
-    return kept;
+        text_add_byte(key, ascii_lower(path.domain.ptr[i]));
+    text_add_byte(key, '@');
+    path_add_unquoted_local_part(key, path);
 }
 
 static struct recipient *new_recipient(struct transaction *tx)
@@ -73,11 +69,13 @@ static struct recipient *new_recipient(struct transaction *tx)
 
 void transaction_add_recipient(struct transaction *tx, struct path forward_path, const struct recipient *like)
 {
-    slice key = address_key(&tx->memory, forward_path);
-    if (map_get(&tx->recipients, key))
-        return;
-    map_set(&tx->recipients, key, tx);
-    struct recipient *recipient = new_recipient(tx);
-    *recipient = *like;
-    recipient->forward_path = forward_path;
+    struct text key = { 0 };
+    add_address_key(&key, forward_path);
+    if (!map_get(&tx->recipients, text_slice(&key))) {
+        map_set(&tx->recipients, arena_copy(&tx->memory, text_slice(&key)), tx);
+        struct recipient *recipient = new_recipient(tx);
+        *recipient = *like;
+        recipient->forward_path = forward_path;
+    }
+    text_free(&key);
 }

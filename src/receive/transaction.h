@@ -18,7 +18,7 @@ struct transaction {
     size_t recipient_capacity;
     size_t rcpt_count;     /* RCPTs taken; an alias makes more recipients of one */
     size_t rcpt_tries;     /* the refused ones too: each costs memory */
-    struct map recipients; /* by address_key: to find doubles */
+    struct map recipients; /* keys: add_address_key; to find doubles */
     /* the content */
     struct spool_draft *draft; /* NULL: none yet, or the content is refused and dropped */
     struct dot_reader dot;

@@ -144,13 +144,14 @@ void verb_mail(struct session *s, slice argument)
 }
 
 /* Who gets it: the policy of RCPT (RFC 5321 §3.3, §7.9). Unknown users are refused here, never returned later. */
-static enum reply_name find_recipient(struct session *s, struct path path, struct directory_result *found)
+static enum reply_name find_recipient(struct session *s, struct path path, struct arena *memory,
+                                      struct directory_result *found)
 {
     static const enum reply_name answers[] = {
         [DIRECTORY_OUTSIDE] = REPLY_RELAY_DENIED, [DIRECTORY_MAILBOX] = REPLY_OK,      [DIRECTORY_ALIAS] = REPLY_OK,
         [DIRECTORY_UNKNOWN] = REPLY_USER_UNKNOWN, [DIRECTORY_LOOP] = REPLY_ALIAS_LOOP,
     };
-    *found = directory_find(s->settings->directory, path, &s->transaction->memory);
+    *found = directory_find(s->settings->directory, path, memory);
     if (found->answer == DIRECTORY_OUTSIDE && session_may_relay(s))
         return REPLY_OK;
     return answers[found->answer];
@@ -184,17 +185,20 @@ static enum reply_name take_recipient(struct session *s, struct path path, const
     if (is_full(s))
         return REPLY_TOO_MANY_RECIPIENTS;
     struct transaction *tx = s->transaction;
+    struct arena memory = { 0 }; /* of the expansion: an alias named again and again must not fill the transaction's */
     struct directory_result found;
     tx->rcpt_tries++;
     path = keep_path(tx, path);
-    enum reply_name reply = find_recipient(s, path, &found);
-    if (reply != REPLY_OK) {
+    enum reply_name reply = find_recipient(s, path, &memory, &found);
+    if (reply == REPLY_OK) {
+        add_recipients(tx, path, &found, a);
+        s->state = STATE_HAS_RECIPIENT;
+        reply = REPLY_RECIPIENT_OK;
+    } else {
         trace_recipient_refused(s, path, reply);
-        return reply;
     }
-    add_recipients(tx, path, &found, a);
-    s->state = STATE_HAS_RECIPIENT;
-    return REPLY_RECIPIENT_OK;
+    arena_free(&memory);
+    return reply;
 }
 
 void verb_rcpt(struct session *s, slice argument)
