@@ -5,6 +5,7 @@
  *
  *   encoded-word = "=?" charset "?" encoding "?" encoded-text "?="
  */
+enum { ENCODED_WORD_MAX = 1024 }; /* §2 says 75; a bound keeps the search for its end from going over all of a field */
 struct encoded_word {
     slice charset, encoding, encoded;
 };
@@ -22,12 +23,13 @@ static bool take_until(slice *rest, slice separator, slice *taken)
 /* At the start of *rest, whose first octets are "=?". */
 static bool take_encoded_word(slice *rest, struct encoded_word *word)
 {
-    slice s = slice_tail(*rest, 2);
+    slice s = slice_tail(slice_head(*rest, ENCODED_WORD_MAX), 2);
+    const char *start = rest->ptr;
     if (!take_until(&s, SLICE("?"), &word->charset) || !take_until(&s, SLICE("?"), &word->encoding) ||
         !take_until(&s, SLICE("?="), &word->encoded))
         return false;
     slice_cut(word->charset, '*', &word->charset, NULL); /* RFC 2231 §5: the language behind it */
-    *rest = s;
+    *rest = slice_tail(*rest, (size_t)(s.ptr - start));
     return true;
 }
 

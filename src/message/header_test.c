@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <time.h>
 
 static void scans(void **state)
 {
@@ -120,6 +121,21 @@ static void decodes(void **state)
     }
 }
 
+/* The end of an encoded word is looked for nearby only, not in all of a field for each that begins. */
+static void decodes_long_nonsense_soon(void **state)
+{
+    (void)state;
+    struct text value = { 0 }, words = { 0 };
+    while (value.len < 256 * 1024)
+        text_add_cstr(&value, "=?utf-8?q? ");
+    clock_t before = clock();
+    text_add_decoded(&words, text_slice(&value));
+    assert_true(slice_eq(text_slice(&words), text_slice(&value)));
+    assert_true(clock() - before < CLOCKS_PER_SEC);
+    text_free(&value);
+    text_free(&words);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -127,6 +143,7 @@ int main(void)
         cmocka_unit_test(long_message_id_is_cut),
         cmocka_unit_test(reads_fields),
         cmocka_unit_test(decodes),
+        cmocka_unit_test(decodes_long_nonsense_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
