@@ -147,7 +147,7 @@ static void on_committed(void *context, enum spool_result result, struct spool_m
     struct session *s = context;
     if (result == SPOOL_OK) {
         s->messages++;
-        s->errors = s->idle_commands = 0;
+        s->errors = s->delays = s->idle_commands = 0;
         s->session_deadline_ms = loop_now_ms(s->receiver->doors.loop) + s->settings->config->limits.session_timeout;
         trace_message_received(s, message);
         struct text *out = &s->receiver->scratch;

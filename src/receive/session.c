@@ -5,7 +5,7 @@
 #include "receive/trace.h"
 #include "receive/verbs.h"
 
-enum { TLS_HANDSHAKE_MS = 60 * 1000, LINE_FEED_ALONE_MS = 1000 };
+enum { TLS_HANDSHAKE_MS = 60 * 1000, LINE_FEED_ALONE_MS = 1000, DELAYS_TOLD_MAX = 100 };
 
 static void take_command(struct session *s, slice *input);
 static void take_response(struct session *s, slice *input);
@@ -289,8 +289,10 @@ void session_reply(struct session *s, enum reply_name name)
     unsigned code = replies[name].code;
     if (code < 400)
         return;
-    trace_command_refused(s, name);
-    /* 4xx tells of our own state (disk, recipients of one transaction): no fault of the client. */
+    /* 4xx tells of our own state (disk, recipients of one transaction): no fault of the client, so nothing ends its
+     * repeating; it must not fill the event log either. */
+    if (code >= 500 || ++s->delays <= DELAYS_TOLD_MAX)
+        trace_command_refused(s, name);
     if (code >= 500 && ++s->errors >= limits(s)->max_errors)
         session_end_with(s, REPLY_TOO_MANY_ERRORS, "too many errors");
 }

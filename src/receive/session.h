@@ -46,7 +46,8 @@ struct session {
     bool reading_is_paused;
     bool client_has_ended;  /* it closed its side while a reply was still owed */
     bool line_is_too_long;  /* its begin was dropped */
-    uint32_t errors;        /* 4xx and 5xx since the last accepted message */
+    uint32_t errors;        /* 5xx since the last accepted message */
+    uint32_t delays;        /* 4xx since the last accepted message */
     uint32_t idle_commands; /* since the last accepted message */
     uint32_t failed_sign_ins;
     uint64_t messages;
