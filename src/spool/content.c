@@ -187,6 +187,7 @@ static void tell_waiters(struct spool *spool, struct entry *entry, enum spool_re
 {
     struct load_waiter *waiters = entry->waiters;
     entry->waiters = NULL;
+    entry->loads++; /* ours: a callback may end the message, or give back the last load of one that has ended */
     for (struct load_waiter *w = waiters; w; w = w->next)
         entry->loads += result == SPOOL_OK; /* all of them before the first callback may release */
     while (waiters) {
@@ -204,6 +205,7 @@ static void tell_waiters(struct spool *spool, struct entry *entry, enum spool_re
         }
         memory_free(w);
     }
+    entry->loads--;
     spool_content_settle(spool, entry);
 }
 

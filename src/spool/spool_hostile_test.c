@@ -177,6 +177,45 @@ static void gives_no_changed_content(void **state)
     assert_int_equal(spool_count(f->spool), 1);
 }
 
+struct last_user {
+    struct fixture *fixture;
+    struct spool_message *message;
+    int count;
+};
+
+static void fails_it(void *context, enum spool_result result, const struct spool_content *content)
+{
+    struct last_user *user = context;
+    user->count++;
+    assert_int_equal(result, SPOOL_DAMAGED);
+    assert_null(content);
+    assert_true(spool_record(user->fixture->spool, user->message, 0, &failed, 0));
+}
+
+/* Who hears that the content is lost may end the message at once. */
+static void ends_when_its_content_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    struct text octets = { 0 };
+    struct last_user user = { .fixture = f };
+    struct spool_content content;
+    uint64_t id = accept_octets(f, 5000, 1, 1)->id;
+    fixture_reopen(f);
+    segment_path(f, 1, path);
+    change_octet(path, SEGMENT_HEADER_OCTETS + 3000, 1);
+    read_file(path, &octets);
+    for (int i = 0; i < 2; i++) { /* found by reading, then known from the start */
+        user.message = spool_find(f->spool, id);
+        assert_false(spool_load(f->spool, user.message, &content, fails_it, &user));
+        fake_settle(f->loop);
+        assert_int_equal(user.count, i + 1);
+        assert_int_equal(spool_count(f->spool), 0);
+        restart_with(f, path, text_slice(&octets));
+    }
+    text_free(&octets);
+}
+
 static void notices_lost_and_changed_large_files(void **state)
 {
     struct fixture *f = *state;
@@ -523,6 +562,7 @@ int main(void)
         SPOOL_TEST(tells_of_damage_anywhere),
         SPOOL_TEST(keeps_what_has_a_bad_header_before_it),
         SPOOL_TEST(gives_no_changed_content),
+        SPOOL_TEST(ends_when_its_content_is_lost),
         SPOOL_TEST(notices_lost_and_changed_large_files),
         SPOOL_TEST(refuses_what_is_not_its_own),
         SPOOL_TEST(refuses_a_second_server),

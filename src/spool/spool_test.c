@@ -107,6 +107,40 @@ static void drops_and_reads_again(void **state)
     assert_int_equal(now.memory_octets, 0);
 }
 
+struct last_user {
+    struct fixture *fixture;
+    struct spool_message *message;
+    int count;
+    enum spool_result result;
+};
+
+static void gives_back(void *context, enum spool_result result, const struct spool_content *content)
+{
+    struct last_user *user = context;
+    user->count++;
+    user->result = result;
+    assert_int_equal(content->octets.len, 5000);
+    spool_release(user->fixture->spool, user->message);
+}
+
+static void ends_while_it_is_read(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_statistics now;
+    /* an operator removes it meanwhile, and the one who waited for its content has no use for it any more */
+    struct last_user user = { .fixture = f, .message = accept_octets(f, 5000, 1, 1) };
+    struct spool_content content;
+    assert_false(spool_record(f->spool, user.message, 0, &delayed, 1));
+    assert_false(spool_load(f->spool, user.message, &content, gives_back, &user));
+    assert_true(spool_record(f->spool, user.message, 0, &failed, 0));
+    fake_settle(f->loop);
+    assert_int_equal(user.count, 1);
+    assert_int_equal(user.result, SPOOL_OK);
+    spool_get_statistics(f->spool, &now);
+    assert_int_equal(now.memory_octets, 0);
+    assert_int_equal(spool_count(f->spool), 0);
+}
+
 static void keeps_within_memory(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +473,7 @@ int main(void)
         SPOOL_TEST(accepts_and_recovers),
         SPOOL_TEST(keeps_states),
         SPOOL_TEST(drops_and_reads_again),
+        SPOOL_TEST(ends_while_it_is_read),
         SPOOL_TEST(keeps_within_memory),
         SPOOL_TEST(spills_large_drafts_when_memory_is_short),
         SPOOL_TEST(shares_syncs),
