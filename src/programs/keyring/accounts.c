@@ -156,7 +156,7 @@ static enum accounts_result say(struct text *error, enum accounts_result result,
     static const char *const texts[] = {
         [ACCOUNTS_EXISTS] = "there is an account of this name already",
         [ACCOUNTS_UNKNOWN] = "there is no account of this name",
-        [ACCOUNTS_BAD_ADDRESS] = "an account's name is an address, name@domain",
+        [ACCOUNTS_BAD_ADDRESS] = "an account's name is an address, name@domain, without a / (its mailbox is a folder)",
         [ACCOUNTS_BAD_HASH] =
             "not a hash of a known kind: yescrypt ($y$), scrypt ($7$), bcrypt ($2b$), sha512crypt ($6$), "
             "sha256crypt ($5$) or argon2id ($argon2id$)",
@@ -208,6 +208,8 @@ enum accounts_result accounts_add(struct accounts *a, slice address, slice hash,
 {
     if (!password_hash_is_known(hash))
         return say(error, ACCOUNTS_BAD_HASH, address);
+    if (slice_find_byte(address, '/') != SLICE_NOT_FOUND) /* its mail would be accepted, and then returned */
+        return say(error, ACCOUNTS_BAD_ADDRESS, address);
     return change(a, ADD, address, hash, ACCOUNTS_EXISTS, error);
 }
 

@@ -12,7 +12,7 @@ enum accounts_result {
     ACCOUNTS_OK,
     ACCOUNTS_EXISTS,
     ACCOUNTS_UNKNOWN,
-    ACCOUNTS_BAD_ADDRESS, /* not name@domain */
+    ACCOUNTS_BAD_ADDRESS, /* not name@domain, or no name for a folder */
     ACCOUNTS_BAD_HASH,
     ACCOUNTS_FAILED, /* the store: *error says how */
 };

@@ -80,6 +80,8 @@ static void test_refusals(void **state)
         { "empty", LIT(""), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
         { "NUL", LIT("bob\0@example.org"), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
         { "line end", LIT("bob@example.org\n"), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
+        { "path", LIT("bob/x@example.org"), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
+        { "path in quotes", LIT("\"../bob\"@example.org"), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
         { "quotes for SQL", LIT("';--@example.org"), LIT(HASH), ACCOUNTS_BAD_ADDRESS },
         { "no hash", LIT("bob@example.org"), LIT(""), ACCOUNTS_BAD_HASH },
         { "a password for a hash", LIT("bob@example.org"), LIT("secret"), ACCOUNTS_BAD_HASH },
