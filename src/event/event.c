@@ -45,6 +45,8 @@ struct event_log {
     bool complained[EVENT_KINDS]; /* about a field that is missing */
 
     uint64_t now_ms, formatted_second, last_urgent_ms;
+    uint64_t (*wall_ms)(void *context); /* NULL: event_set_time alone */
+    void *clock_context;
     char time[TIME_OCTETS + 1];
 
     /* the event between event_start and event_end */
@@ -143,6 +145,12 @@ void event_set_time(struct event_log *log, uint64_t wall_ms)
     log->time[TIME_OCTETS - 2] = (char)('0' + ms % 10);
 }
 
+void event_set_clock(struct event_log *log, uint64_t (*wall_ms)(void *context), void *context)
+{
+    log->wall_ms = wall_ms;
+    log->clock_context = context;
+}
+
 uint64_t event_count(const struct event_log *log, enum event_kind kind) { return log->counts[kind]; }
 
 static void start_text_line(struct event_log *log, enum importance importance)
@@ -204,6 +212,8 @@ static bool is_wanted_as_text(const struct event_log *log, enum importance impor
 
 void event_start(struct event_log *log, enum event_kind kind)
 {
+    if (log->wall_ms)
+        event_set_time(log, log->wall_ms(log->clock_context));
     assert(!log->is_open && kind < EVENT_KINDS);
     log->is_open = true;
     log->kind = kind;

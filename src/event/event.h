@@ -15,7 +15,7 @@
  *
  * Files:   DIR/log/events-PROCESS[-LOOP].jsonl, rotated by size: .1 is the newest old one.
  * Cost:    lines gather in memory and are written by event_flush (the owner calls it on a timer of 200 ms and at the
- *          end) or when 64 KiB wait. Time is taken from event_set_time, once a turn.
+ *          end) or when 64 KiB wait. The time is event_set_clock's, asked at each event, or event_set_time's.
  * Faults:  a log that cannot be written (a full disk) never stops mail: it is said once on stderr, tried again every second,
  *          and the gap is told in the log. A stderr that nobody reads is not waited for.
  * Threads: one log per loop; a log belongs to its thread.
@@ -38,6 +38,8 @@ MUST_CHECK struct event_log *event_log_open(const struct event_log_params *, str
 void event_log_change(struct event_log *, uint64_t rotate_octets, unsigned keep_files, enum event_text_level);
 void event_log_close(struct event_log *); /* flushes */
 void event_set_time(struct event_log *, uint64_t wall_ms);
+/* From then on each event asks this clock (a loop's, which is taken once a turn) for its time. */
+void event_set_clock(struct event_log *, uint64_t (*wall_ms)(void *context), void *context);
 void event_flush(struct event_log *);
 /* Octets that wait for event_flush: 0 means that no timer is needed. */
 size_t event_pending(const struct event_log *);

@@ -27,6 +27,7 @@ enum {
 
 struct chunk;
 struct loop {
+    struct owned *owned; /* loop_own */
     uv_loop_t uv;
     uv_prepare_t turn_end;
     uv_idle_t awake; /* active while something waits that must run before the next sleep */

@@ -219,6 +219,28 @@ void loop_stop(struct loop *loop)
     uv_stop(&loop->uv);
 }
 
+struct owned {
+    struct owned *next;
+    void *memory;
+};
+
+void loop_own(struct loop *loop, void *memory)
+{
+    assert(loop_is_current(loop));
+    struct owned *owned = MEMORY_NEW(struct owned);
+    *owned = (struct owned){ loop->owned, memory };
+    loop->owned = owned;
+}
+
+static void free_owned(struct loop *loop)
+{
+    for (struct owned *owned = loop->owned, *next; owned; owned = next) {
+        next = owned->next;
+        memory_free(owned->memory);
+        memory_free(owned);
+    }
+}
+
 static void wait_for_jobs(struct loop *loop)
 {
     /* a lane still holds a pointer to the loop; rare, and short: only at the end of a process or of a test */
@@ -248,6 +270,7 @@ void loop_free(struct loop *loop)
     (void)error;
     output_run_released(loop);
     output_free_chunks(loop);
+    free_owned(loop);
     heap_free(&loop->timers);
     memory_free(loop->own.posts);
     memory_free(loop->others.posts);

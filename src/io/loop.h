@@ -35,6 +35,9 @@ void loop_add_turn_end(struct loop *, struct loop_hook *);
 void loop_add_flush(struct loop *, struct loop_hook *);
 void loop_remove_hook(struct loop *, struct loop_hook *); /* of either kind, also from within a hook */
 
+/* `memory` is freed with the loop: for what a post or a completion may still point at when its owner ends before. */
+void loop_own(struct loop *, void *memory);
+
 /* timer - intrusive: stands in its owner, costs no system call. {0} is a timer that is not set. */
 struct timer {
     struct heap_node node;

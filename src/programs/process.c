@@ -60,7 +60,10 @@ static enum event_text_level text_level(const struct config *config)
     return EVENT_TEXT_IMPORTANT;
 }
 
-struct event_log *process_open_log(const char *role, const char *name, const struct config *config, struct text *error)
+static uint64_t wall_of(void *loop) { return loop_wall_ms(loop); }
+
+struct event_log *process_open_log(const char *role, const char *name, const struct config *config, struct loop *loop,
+                                   struct text *error)
 {
     char folder[64];
     snprintf(folder, sizeof folder, FOLDER_LOG "/%s", role);
@@ -72,7 +75,10 @@ struct event_log *process_open_log(const char *role, const char *name, const str
         .text_level = text_level(config),
         .text_fd = STDERR_FILENO,
     };
-    return event_log_open(&params, error);
+    struct event_log *log = event_log_open(&params, error);
+    if (log)
+        event_set_clock(log, wall_of, loop);
+    return log;
 }
 
 void process_configure_log(struct event_log *log, const struct config *config)

@@ -1,6 +1,7 @@
 #pragma once
 #include "config/config.h"
 #include "event/event.h"
+#include "io/loop.h"
 #include "ipc/ipc.h"
 /*
  * process - what our child processes have in common: how the supervisor starts them, how they get the configuration,
@@ -25,8 +26,10 @@ enum {
 
 /* The snapshot that a `configure` message carries; takes its descriptor. NULL and *error when it cannot be read. */
 MUST_CHECK struct config *process_read_config(const struct ipc_configure *, struct text *error);
-/* Opens the event log of a child, "log/ROLE/events-NAME.jsonl"; NULL and *error on failure. */
-MUST_CHECK struct event_log *process_open_log(const char *role, const char *name, const struct config *, struct text *error);
+/* Opens the event log of a child, "log/ROLE/events-NAME.jsonl" (role "": "log/events-NAME.jsonl"), timed by the loop's
+ * clock; NULL and *error on failure. */
+MUST_CHECK struct event_log *process_open_log(const char *role, const char *name, const struct config *, struct loop *,
+                                              struct text *error);
 void process_configure_log(struct event_log *, const struct config *);
 /* Tells the supervisor and ends the process: for a start that fails. */
 NORETURN void process_fail(struct ipc_channel *, slice text);

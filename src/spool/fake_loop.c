@@ -18,6 +18,8 @@ struct loop {
     struct fake_job jobs[256];
     struct fake_post posts[1024];
     size_t job_count, post_count;
+    void *owned[256];
+    size_t owned_count;
 };
 
 struct loop *loop_new(const char *name)
@@ -29,8 +31,16 @@ struct loop *loop_new(const char *name)
     return loop;
 }
 
+void loop_own(struct loop *loop, void *memory)
+{
+    assert(loop->owned_count < COUNT(loop->owned));
+    loop->owned[loop->owned_count++] = memory;
+}
+
 void loop_free(struct loop *loop)
 {
+    for (size_t i = 0; i < loop->owned_count; i++)
+        memory_free(loop->owned[i]);
     heap_free(&loop->timers);
     memory_free(loop);
 }

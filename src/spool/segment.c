@@ -20,10 +20,8 @@ static void run_job(void *context)
 static void on_job_done(void *context)
 {
     struct job *job = context;
-    if (job->is_detached) {
-        memory_free(job);
-        return;
-    }
+    if (job->is_detached)
+        return; /* the loop frees it */
     list_remove(&job->link);
     job->done(job);
     memory_free(job);
@@ -39,6 +37,7 @@ void spool_jobs_abandon(struct spool *spool)
             nanosleep(&moment, NULL);
         job->done(job);
         job->is_detached = true;
+        loop_own(spool->loop, job);
     }
 }
 

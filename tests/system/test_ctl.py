@@ -207,6 +207,14 @@ def test_a_client_that_only_reads_on(held):
     assert [sorted(answer)[0] for answer in answers] == ["item", "count"] + ["item"] * 3 + ["count"]
 
 
+def test_a_client_that_reads_no_answer(held):
+    """Each empty line is answered by a hundred octets: who only asks is hung up on, and costs no memory."""
+    with control(held, b"\n", receive=False)[0] as s, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for _ in range(1000):
+            s.sendall(b"\n" * 10000)
+    assert len(held.queue()) == 3
+
+
 def test_no_server(tmp_path):
     for words in (["queue", "list"], ["status"], ["queue", "remove", "--all"]):
         done = subprocess.run([str(BINARY), *words, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=20)

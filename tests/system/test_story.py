@@ -1,4 +1,5 @@
 """What happened to a message: its events from reception to its end, and the reports that people get."""
+import datetime
 import email
 import email.policy
 import smtplib
@@ -173,3 +174,12 @@ def test_no_relay_for_strangers(postrider):
         server.send("ann@here.test", "bob@outside.test")
     assert refused.value.recipients["bob@outside.test"][0] in (550, 554)
     assert server.queue() == []
+
+
+def test_events_carry_the_time_they_happened(postrider):
+    server = postrider(*ANN)
+    time.sleep(2)  # an idle server's clock must not stand still
+    before = time.time()
+    server.send("me@client.test", "ann@here.test")
+    received = server.wait_event("message_received")["time"]
+    assert abs(datetime.datetime.fromisoformat(received.replace("Z", "+00:00")).timestamp() - before) < 1

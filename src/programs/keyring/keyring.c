@@ -179,7 +179,6 @@ static void on_configure(void *context, const struct ipc_configure *message)
 static void write_events(void *context)
 {
     struct keyring *k = context;
-    event_set_time(k->events, loop_wall_ms(k->loop));
     event_flush(k->events);
 }
 
@@ -205,7 +204,7 @@ static void on_begin(void *context, const struct ipc_begin *message)
     struct text error = { 0 };
     if (!k->config)
         process_fail(k->supervisor, SLICE("keyring: no configuration came before the start"));
-    k->events = process_open_log("keyring", "keyring", k->config, &error);
+    k->events = process_open_log("keyring", "keyring", k->config, k->loop, &error);
     k->accounts = k->events ? accounts_open(FOLDER_ACCOUNTS, &error) : NULL;
     if (!k->accounts)
         process_fail(k->supervisor, text_slice(&error));

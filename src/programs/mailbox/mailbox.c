@@ -134,10 +134,8 @@ static void on_turn_end(void *context)
         mailbox->batches_under_way++;
         work_run(mailbox->loop, WORK_DISK, run_batch, batch_done, batch);
     }
-    if (mailbox->events) {
-        event_set_time(mailbox->events, loop_wall_ms(mailbox->loop));
+    if (mailbox->events)
         event_flush(mailbox->events);
-    }
 }
 
 static void on_store(void *context, const struct ipc_store *message)
@@ -230,7 +228,7 @@ static void on_begin(void *context, const struct ipc_begin *message)
     (void)message;
     struct mailbox *mailbox = context;
     struct text error = { 0 };
-    mailbox->events = process_open_log("mailbox", "mailbox", mailbox->config, &error);
+    mailbox->events = process_open_log("mailbox", "mailbox", mailbox->config, mailbox->loop, &error);
     if (!mailbox->events)
         process_fail(mailbox->supervisor, text_slice(&error));
     mailbox->root = open(FOLDER_MAIL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

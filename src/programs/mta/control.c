@@ -218,6 +218,10 @@ static void try_next_request(struct connection *c)
         text_free(&line);
         if (!goes_on)
             return;
+        if (!c->is_asking && stream_pending(c->stream) >= OUTPUT_WAITS) { /* asks and asks, and reads no answer */
+            free_connection(c);
+            return;
+        }
     }
 }
 

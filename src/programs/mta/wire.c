@@ -36,7 +36,6 @@ static void flush_events(void *context)
 static void on_turn_end(void *context)
 {
     struct stages *stages = context;
-    event_set_time(stages->events, loop_wall_ms(stages->loop));
     if (event_pending(stages->events) && !timer_is_set(&stages->flush_timer))
         timer_set(stages->loop, &stages->flush_timer, EVENT_FLUSH_MS, flush_events, stages);
 }
@@ -166,10 +165,9 @@ bool stages_open(struct stages *stages, const struct stages_params *params, stru
     char name[32];
     snprintf(name, sizeof name, "mta-%u", params->number);
     *stages = (struct stages){ .number = params->number, .loop = params->loop, .keyring = params->keyring };
-    stages->events = process_open_log("mta", name, params->snapshot->config, error);
+    stages->events = process_open_log("mta", name, params->snapshot->config, params->loop, error);
     if (!stages->events)
         return false;
-    event_set_time(stages->events, clock_wall_ms());
     stages->turn_end = (struct loop_hook){ .function = on_turn_end, .context = stages };
     loop_add_turn_end(stages->loop, &stages->turn_end);
     stages->snapshot = snapshot_hold(params->snapshot);

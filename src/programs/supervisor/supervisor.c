@@ -419,7 +419,6 @@ static void on_turn_end(void *context)
 {
     struct supervisor *s = context;
     event_flush(s->log);
-    event_set_time(s->log, clock_wall_ms());
 }
 
 /* As many descriptors as the machine allows: sessions need one each. */
@@ -470,16 +469,14 @@ static bool prepare(struct supervisor *s, struct text *error)
            listeners_open_unix(&s->sockets, "control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
            listeners_open_unix(&s->sockets, "accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
            child_open_program(&s->program.program, error) &&
-           (s->log = process_open_log("", "supervisor", s->config, error)) != NULL;
+           (s->log = process_open_log("", "supervisor", s->config, s->loop, error)) != NULL;
 }
 
 static void run(struct supervisor *s)
 {
     struct text error = { 0 };
-    s->loop = loop_new("supervisor");
     s->turn_end = (struct loop_hook){ .function = on_turn_end, .context = s };
     loop_add_turn_end(s->loop, &s->turn_end);
-    event_set_time(s->log, clock_wall_ms());
     loop_on_signal(s->loop, SIGCHLD, on_sigchld, s);
     loop_on_signal(s->loop, SIGTERM, on_stop_signal, s);
     loop_on_signal(s->loop, SIGINT, on_stop_signal, s);
@@ -499,7 +496,6 @@ static void run(struct supervisor *s)
     event_log_close(s->log);
     unlink(CONTROL_SOCKET);
     unlink(ACCOUNTS_SOCKET);
-    loop_free(s->loop);
 }
 
 static int read_first_config(struct supervisor *s)
@@ -529,12 +525,14 @@ int supervisor_run(const struct supervisor_params *params)
     raise_descriptor_limit();
     s.exit_code = read_first_config(&s);
     if (s.config) {
+        s.loop = loop_new("supervisor");
         if (prepare(&s, &error)) {
             run(&s);
         } else {
             say("%s", text_cstr(&error));
             s.exit_code = EXIT_FAILURE;
         }
+        loop_free(s.loop);
         config_release(s.config);
     }
     listeners_close(&s.sockets);
