@@ -134,7 +134,8 @@ static void note(struct book *book, struct news news)
     book->all[book->count++] = news;
 }
 
-static void run_and_kill(const char *dir, struct book *book)
+/* `at_work`: not before it has told us something, however slow the machine. Else also while it starts. */
+static void run_and_kill(const char *dir, struct book *book, bool at_work)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -145,10 +146,14 @@ static void run_and_kill(const char *dir, struct book *book)
         run_child(dir, ends[1]);
     }
     close(ends[1]);
+    struct news news;
+    if (at_work) {
+        assert_int_equal(read(ends[0], &news, sizeof(news)), sizeof(news));
+        note(book, news);
+    }
     usleep((useconds_t)(50000 + random_below(250000)));
     kill(pid, SIGKILL);
     int status;
-    struct news news;
     for (ssize_t got; (got = read(ends[0], &news, sizeof(news))) == sizeof(news);)
         note(book, news);
     close(ends[0]);
@@ -225,7 +230,7 @@ static void keeps_its_word_when_killed(void **state)
     assert_non_null(mkdtemp(dir));
     struct book book = { 0 };
     for (int round = 0; round < ROUNDS; round++) {
-        run_and_kill(dir, &book);
+        run_and_kill(dir, &book, round % 2 == 0);
         /* the check has threads, and a child is best forked without */
         pid_t pid = fork();
         if (pid == 0) {
@@ -236,7 +241,7 @@ static void keeps_its_word_when_killed(void **state)
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
-    assert_true(book.count > ROUNDS * 10);
+    assert_true(book.count >= ROUNDS / 2);
     memory_free(book.all);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     assert_int_equal(system(command), 0);
