@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "base/text.h"
+#include "base/nearest.h"
 #include "programs/check/check.h"
 #include "programs/ctl/ctl.h"
 #include "programs/keyring/keyring.h"
@@ -92,8 +92,10 @@ static int run_serve(int argc, char **argv)
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return serve_usage(stdout, EXIT_SUCCESS);
     bool has_file = argc == 3 && (strcmp(argv[1], "-c") == 0 || strcmp(argv[1], "--config") == 0);
-    if (!has_file)
+    if (!has_file) {
+        fputs("postrider serve: which configuration? Name its file with -c FILE, and nothing else\n\n", stderr);
         return serve_usage(stderr, EX_USAGE);
+    }
     return supervisor_run(&(struct supervisor_params){ .config_file = argv[2] });
 }
 
@@ -121,19 +123,14 @@ static bool is_called(const char *program, const char *name)
 
 static int unknown_command(const char *name)
 {
-    const char *nearest = NULL;
-    size_t distance = 4;
-    for (size_t i = 0; i < COUNT(commands); i++) {
-        size_t d = text_distance(slice_from_cstr(name), slice_from_cstr(commands[i].name));
-        if (commands[i].summary && d < distance) {
-            distance = d;
-            nearest = commands[i].name;
-        }
-    }
-    fprintf(stderr, "postrider: there is no command '%s'", name);
-    if (nearest)
-        fprintf(stderr, "; did you mean '%s'?", nearest);
-    fputs("\nTry: postrider help\n", stderr);
+    struct nearest nearest = nearest_start(slice_from_cstr(name));
+    struct text hint = { 0 };
+    for (size_t i = 0; i < COUNT(commands); i++)
+        if (commands[i].summary)
+            nearest_offer(&nearest, slice_from_cstr(commands[i].name));
+    text_add_nearest(&hint, &nearest);
+    fprintf(stderr, "postrider: there is no command '%s'%s\nTry: postrider help\n", name, text_cstr(&hint));
+    text_free(&hint);
     return EX_USAGE;
 }
 

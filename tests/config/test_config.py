@@ -238,6 +238,22 @@ def test_unreadable(tmp_path):
 def test_usage():
     assert "did you mean --config?" in postrider("check-config", "--confg", "x", code=64).stderr
     assert "say what" in postrider("config", "shwo", code=64).stderr
+    assert postrider("serve", code=64).stderr.startswith("postrider serve: which configuration?")
+
+
+@pytest.mark.parametrize("words, expected", [
+    ("sevre", "postrider: there is no command 'sevre'; did you mean serve?\nTry: postrider help\n"),
+    ("nonsense", "postrider: there is no command 'nonsense'\nTry: postrider help\n"),
+    ("queue lst", "postrider queue: there is no command 'lst'; did you mean list?\nTry: postrider queue --help\n"),
+    ("user lsit", "postrider user: there is no command 'lsit'; did you mean list?\nTry: postrider user --help\n"),
+    ("queue show", "postrider queue show: which message? Give its id, as `postrider queue list` shows it\n"
+                   "Try: postrider queue show --help\n"),
+    ("user add", "postrider user add: one address is wanted, name@domain\nTry: postrider user add --help\n"),
+    ("config shwo", "postrider config: say what: show, reference, schema or manual\nTry: postrider config --help\n"),
+    ("local --bogs", "postrider local: unknown option --bogs\nTry: postrider local --help\n"),
+])
+def test_misspelt_commands(words, expected):
+    assert postrider(*words.split(), code=64).stderr == expected
 
 
 # -- the flags of local

@@ -1,6 +1,6 @@
 #include "programs/ctl/arguments.h"
 #include "base/memory.h"
-#include "base/text.h"
+#include "base/nearest.h"
 #include "programs/ctl/protocol.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,14 +20,26 @@ void arguments_list_free(struct argument_list *list)
     *list = (struct argument_list){ 0 };
 }
 
-/* "queue list" of "queue list [FILTER...]". */
+static bool is_command_word(slice word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (word.ptr[i] != '-' && (word.ptr[i] < 'a' || word.ptr[i] > 'z'))
+            return false;
+    return word.len > 0 && word.ptr[0] != '-';
+}
+
+/* "queue list" of "queue list [FILTER...]", "user add" of "user add ADDRESS", "config" of "config show|schema". */
 static slice command_words(const struct arguments *arguments)
 {
-    slice usage = slice_from_cstr(arguments->usage), words = usage;
-    for (size_t i = 0; i < usage.len; i++)
-        if (usage.ptr[i] == ' ' && i + 1 < usage.len && !ascii_is_alpha(ascii_lower(usage.ptr[i + 1])))
-            return slice_head(usage, i);
-    return words;
+    slice usage = slice_from_cstr(arguments->usage), rest = usage, word;
+    size_t end = 0;
+    for (bool more = true; more;) {
+        rest = slice_cut(rest, ' ', &word, &more);
+        if (!is_command_word(word))
+            break;
+        end = (size_t)(word.ptr - usage.ptr) + word.len;
+    }
+    return slice_head(usage, end);
 }
 
 int arguments_mistake(const struct arguments *arguments, const char *format, ...)
@@ -80,27 +92,16 @@ static const struct argument *find_by_letter(const struct arguments *arguments, 
     return NULL;
 }
 
-static const char *nearest_name(const struct arguments *arguments, slice name)
-{
-    const char *nearest = NULL;
-    size_t least = 4;
-    for (size_t i = 0; i < arguments->count; i++) {
-        size_t distance = text_distance(name, slice_from_cstr(arguments->rows[i].name));
-        if (distance < least) {
-            least = distance;
-            nearest = arguments->rows[i].name;
-        }
-    }
-    return nearest;
-}
-
 static bool say_unknown(const struct arguments *arguments, slice name, const char *word)
 {
-    const char *nearest = nearest_name(arguments, name);
-    if (nearest)
-        arguments_mistake(arguments, "unknown option %s; did you mean --%s?", word, nearest);
-    else
-        arguments_mistake(arguments, "unknown option %s", word);
+    struct nearest nearest = nearest_start(name);
+    struct text hint = { 0 };
+    for (size_t i = 0; i < arguments->count; i++)
+        nearest_offer(&nearest, slice_from_cstr(arguments->rows[i].name));
+    if (nearest.best.len)
+        text_add_format(&hint, "; did you mean --" SLICE_FMT "?", SLICE_ARG(nearest.best));
+    arguments_mistake(arguments, "unknown option %s%s", word, text_cstr(&hint));
+    text_free(&hint);
     return false;
 }
 

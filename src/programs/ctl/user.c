@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "programs/ctl/arguments.h"
 #include "programs/ctl/client.h"
 #include "programs/ctl/ctl.h"
@@ -322,6 +323,14 @@ int user_main(int argc, char **argv)
     for (size_t i = 0; i < COUNT(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return run_change(argc - 1, argv + 1);
-    fprintf(stderr, "postrider user: there is no command '%s'\n", argv[1]);
-    return say_usage(stderr, EXIT_USAGE);
+    struct nearest nearest = nearest_start(slice_from_cstr(argv[1]));
+    struct text hint = { 0 };
+    for (size_t i = 0; i < COUNT(commands); i++)
+        nearest_offer(&nearest, slice_from_cstr(commands[i].name));
+    nearest_offer(&nearest, SLICE("list"));
+    text_add_nearest(&hint, &nearest);
+    fprintf(stderr, "postrider user: there is no command '%s'%s\nTry: postrider user --help\n", argv[1],
+            text_cstr(&hint));
+    text_free(&hint);
+    return EXIT_USAGE;
 }
