@@ -10,12 +10,11 @@ TEST_PACKAGES="libcmocka-dev clang python3 python3-pytest python3-pytest-xdist p
 # A daemon that a package brings must not start by itself: the tests run private instances.
 POLICY=/usr/sbin/policy-rc.d
 
-is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
-
 missing_packages() {
-    local package
+    local package installed
+    installed=$(dpkg-query -W -f '${Package} ${Status}\n' "$@" 2>/dev/null | sed -n 's/ .* ok installed$//p') || true
     for package in "$@"; do
-        is_installed "$package" || printf '%s ' "$package"
+        [[ $'\n'$installed$'\n' == *$'\n'"$package"$'\n'* ]] || printf '%s ' "$package"
     done
 }
 
