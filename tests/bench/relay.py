@@ -9,7 +9,10 @@ shorter run under strace -c (--syscalls). Pairs are run in turn; the ratio withi
 Postfix gets a private instance with its limits raised for loopback (process limits, destination concurrency, no client
 limits, no chroot); nothing of its durability is changed.
 
-Example:  tests/bench/relay.py --pairs 3 --messages 20000
+With --hold delivery is held on both sides and only the acceptance counts (every 250 after its sync, both).
+
+Examples:  tests/bench/relay.py --pairs 3 --messages 30000
+           tests/bench/relay.py --hold --alone --sessions 500 -- --sync-delay 5ms
 """
 import argparse
 import os
@@ -109,7 +112,7 @@ def descendants(pid):
 class Postfix:
     name = "Postfix"
 
-    def __init__(self, folder, sink):
+    def __init__(self, folder, sink, hold=False):
         self.dir = pathlib.Path(folder)
         self.dir.mkdir()
         self.dir.chmod(0o755)
@@ -118,7 +121,7 @@ class Postfix:
         for sub in ("config", "queue", "data"):
             (self.dir / sub).mkdir()
         shutil.chown(self.dir / "data", "postfix")
-        (config / "main.cf").write_text(MAIN_CF.format(dir=self.dir, sink=sink))
+        (config / "main.cf").write_text(MAIN_CF.format(dir=self.dir, sink=sink) + ("defer_transports = smtp\n" if hold else ""))
         (config / "master.cf").write_text(MASTER_CF.format(port=self.port))
         (config / "postfix-script").symlink_to("/usr/lib/postfix/sbin/postfix-script")
         (config / "postfix-files").symlink_to("/etc/postfix/postfix-files")
@@ -178,12 +181,14 @@ def generate(port, messages, sessions, size):
 
 def measure(server, options, messages):
     generate(server.port, options.sessions * 20, options.sessions, options.size)  # warm up
-    wait_until(server.is_empty, 60, "warm-up drains")
+    if not options.hold:
+        wait_until(server.is_empty, 60, "warm-up drains")
     pids = server.pids()
     cpu, began = cpu_seconds(pids), time.monotonic()
     generate(server.port, messages, options.sessions, options.size)
     accepted = time.monotonic() - began
-    wait_until(server.is_empty, 300, "queue drains")
+    if not options.hold:
+        wait_until(server.is_empty, 300, "queue drains")
     took = time.monotonic() - began
     cpu = cpu_seconds(sorted(set(pids) | set(server.pids()))) - cpu
     return {"per_second": messages / took, "accepted_per_second": messages / accepted, "cpu_per_1000": cpu * 1000 / messages}
@@ -223,6 +228,7 @@ def main():
     parser.add_argument("--messages", type=int, default=30000, help="for Postrider; Postfix gets a tenth")
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--hold", action="store_true", help="acceptance alone")
     parser.add_argument("--alone", action="store_true", help="without Postfix")
     parser.add_argument("--syscalls", action="store_true")
     parser.add_argument("arguments", nargs="*", help="for `postrider local`, behind --")
@@ -236,18 +242,21 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 os.chmod(folder, 0o755)
                 sink = Sink()
-                server = Ours(pathlib.Path(folder) / "s", sink.port, options.arguments) if kind is Ours else Postfix(
-                    pathlib.Path(folder) / "s", sink.port)
+                if kind is Ours:
+                    server = Ours(pathlib.Path(folder) / "s", sink.port, options.arguments + ["--hold"] * options.hold)
+                else:
+                    server = Postfix(pathlib.Path(folder) / "s", sink.port, options.hold)
                 try:
                     messages = options.messages if kind is Ours else options.messages // 10
                     r = results[kind.name] = measure(server, options, messages)
                 finally:
                     server.stop()
                     sink.stop()
-            print(f"{pair + 1}. {kind.name:9}  relayed {r['per_second']:8.0f}/s  accepted {r['accepted_per_second']:8.0f}/s  "
+            relayed = "" if options.hold else f"relayed {r['per_second']:8.0f}/s  "
+            print(f"{pair + 1}. {kind.name:9}  {relayed}accepted {r['accepted_per_second']:8.0f}/s  "
                   f"CPU s per 1000: {r['cpu_per_1000']:.3f}", flush=True)
         if not options.alone:
-            ratios.append(results["Postrider"]["per_second"] / results["Postfix"]["per_second"])
+            ratios.append(results["Postrider"]["per_second"] / results["Postfix"]["per_second"])  # held: accepted
     if ratios:
         print(f"ratio Postrider / Postfix: median {statistics.median(ratios):.1f}  "
               f"({', '.join(f'{r:.1f}' for r in ratios)})")
