@@ -310,25 +310,31 @@ static void queue_forget_connection(struct queue *q, const struct connection *co
     assert(false && "a connection closed that was not open");
 }
 
-void queue_closed(void *schedule, void *queue, struct connection *connection, const struct connection_end *end)
+/* What the end of a connection says about its destination. */
+static void queue_judge_end(struct queue *q, const struct connection_end *end)
 {
-    struct schedule *s = schedule;
-    struct queue *q = queue;
     static const struct outcome no_use = {
         .action = ACTION_DELAYED,
         .stage = STAGE_CONNECT,
         .status = { 4, 4, 2 },
         .text = LIT("connections end before anything could be sent"),
     };
-    queue_forget_connection(q, connection);
-    bool is_last = q->connection_count == 0;
-    if (end->failure.action == ACTION_FAILED && is_last)
+    if (q->schedule->is_stopping) /* most likely we broke it off ourselves */
+        return;
+    if (end->failure.action == ACTION_FAILED && q->connection_count == 0)
         queue_doomed(q, &end->failure);
     else if (end->failure.action != ACTION_NONE || !end->was_usable)
         queue_failed(q, end->failure.action != ACTION_NONE ? &end->failure : &no_use);
     else if (queue_waiting(q) && ++q->fruitless >= FRUITLESS_MAX)
         queue_failed(q, &no_use);
+}
 
+void queue_closed(void *schedule, void *queue, struct connection *connection, const struct connection_end *end)
+{
+    struct schedule *s = schedule;
+    struct queue *q = queue;
+    queue_forget_connection(q, connection);
+    queue_judge_end(q, end);
     struct list *hungry = list_take_first(&s->hungry);
     if (hungry)
         queue_kick(LIST_ITEM(hungry, struct queue, hungry));

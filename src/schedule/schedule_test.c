@@ -599,6 +599,21 @@ static void test_stop_waits_for_tasks(void **state)
     assert_int_equal(spool_count(w->spool), 50 - tasks);
 }
 
+/* Connections that a stop breaks off say nothing about their destination: its mail is tried at once after the start. */
+static void test_stop_suspends_nothing(void **state)
+{
+    struct world *w = *state;
+    world_send_many(w, 50, "ok@dead.test");
+    assert_int_equal(w->open, 1);
+    schedule_stop(w->schedule, 10000, on_stopped, w);
+    world_run_for(w, 20);
+    assert_true(w->stopped);
+    assert_int_equal(w->open, 0);
+    assert_int_equal(world_events(w, EVENT_destination_suspended), 0);
+    assert_int_equal(world_events(w, EVENT_recipient_deferred), 0);
+    assert_int_equal(world_message(w)->recipients[0].attempts, 0);
+}
+
 static void test_stop_has_an_end(void **state)
 {
     struct world *w = *state;
@@ -649,6 +664,7 @@ int main(void)
         TEST(test_many_failures),
         TEST(test_restart),
         TEST(test_stop_waits_for_tasks),
+        TEST(test_stop_suspends_nothing),
         TEST(test_stop_has_an_end),
         TEST(test_stop_at_once),
     };
