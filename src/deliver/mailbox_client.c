@@ -320,12 +320,14 @@ static void on_wait_end(void *context)
 /* A restart takes a moment: the mail should not wait for the next attempt because of it. */
 static void wait_for_process(struct mailbox_client *c)
 {
-    struct loop *loop = c->base.deliverer->doors.loop;
+    const struct deliverer *d = c->base.deliverer;
+    struct loop *loop = d->doors.loop;
+    uint64_t at_most_ms = d->reply_timeout_ms ? d->reply_timeout_ms : WAIT_FOR_PROCESS_MAX_MS;
     if (c->process_missed_ms == 0)
         c->process_missed_ms = loop_now_ms(loop);
-    if (loop_now_ms(loop) - c->process_missed_ms < WAIT_FOR_PROCESS_MAX_MS) {
+    if (loop_now_ms(loop) - c->process_missed_ms < at_most_ms || !is_empty(c)) { /* what is in hand has nowhere else */
         timer_set(loop, &c->timer, WAIT_FOR_PROCESS_MS, on_wait_end, c);
-    } else if (is_empty(c)) {
+    } else {
         struct outcome why = verdict_delayed(STAGE_MAILBOX, 3, 2, SLICE("the mailbox process does not come back"));
         connection_end(&c->base, &why);
     }

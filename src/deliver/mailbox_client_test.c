@@ -278,6 +278,31 @@ static void mail_waits_for_the_process(void **state)
     end(&w);
 }
 
+static void end_process(struct world *w)
+{
+    w->asked = NULL;
+    die(NULL);
+    process_gone(w);
+}
+
+/* It ended while the content was being loaded, and stays away for longer than mail is kept waiting for it. */
+static void mail_in_hand_goes_on_when_the_process_is_back(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    deliverer_configure(w.deliverer, &(struct deliver_params){ .idle_ms = 10, .reply_timeout_ms = 100 });
+    start_process(&w);
+    w.load_later = true;
+    w.asked = end_process;
+    world_add_message(&w, 1, SLICE("x\r\n"));
+    struct timer timer = { 0 };
+    timer_set(w.loop, &timer, 700, start_process, &w);
+    world_run(&w);
+    world_assert_log(&w, "in hand", "1.1 delivered mailbox 2.0.0 0 so be it\nend usable\n");
+    end(&w);
+}
+
 static void damaged_content(void **state)
 {
     (void)state;
@@ -340,6 +365,7 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_had_is_asked_for_again),
         cmocka_unit_test(a_process_that_dies_again_and_again_delays_the_mail),
         cmocka_unit_test(mail_waits_for_the_process),
+        cmocka_unit_test(mail_in_hand_goes_on_when_the_process_is_back),
         cmocka_unit_test(damaged_content),
         cmocka_unit_test(freed_in_between),
         cmocka_unit_test(discarded),
