@@ -106,6 +106,11 @@ static void work_on(struct connection *c)
         end_connection(c, &connect_failure);
         return;
     }
+    if (begins(host, "mute")) {
+        if (w->released)
+            end_connection(c, NULL);
+        return;
+    }
     if (begins(host, "gone")) {
         end_connection(c, &no_such_domain);
         return;

@@ -11,6 +11,7 @@
  *
  *   up     carries mail         dead   fails (see world.revived)      gone  fails for good
  *   slow   takes a task and keeps it until world.released              drop  puts its first task back and fails
+ *   mute   connects until world.released, and is broken off then
  */
 struct world {
     char folder[64];
