@@ -96,6 +96,25 @@ def test_what_is_acknowledged_is_finished_at_a_stop(postrider):
     assert server.queue() == []
 
 
+def test_one_ctrl_c_that_comes_twice_stops_in_order(postrider):
+    """As from ./run in a terminal: the signal of the terminal, then the script's own."""
+    server = postrider("--domain", "example.test", "--user", "ann@example.test:secret", "--sync-delay", "1s")
+    client = server.smtp()
+    client.ehlo()
+    client.mail("me@client.test")
+    client.rcpt("ann@example.test")
+    client.docmd("DATA")
+    client.send(b"Subject: late\r\n\r\nHello.\r\n.\r\n")
+    time.sleep(0.2)
+    server.process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    server.process.send_signal(signal.SIGTERM)
+    assert client.getreply()[0] == 250
+    client.close()
+    assert server.wait() == 0
+    assert "second signal" not in server.stderr
+
+
 @pytest.mark.parametrize("role", ["keyring", "mailbox", "mta"])
 def test_a_dead_child_is_restarted_and_the_rest_goes_on(postrider, role):
     server = postrider("--domain", "example.test", "--user", "ann@example.test:secret", submission=True)

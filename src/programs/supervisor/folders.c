@@ -95,7 +95,7 @@ static bool make_folder(const char *path, mode_t mode, struct owner owner, struc
     if (folder.st_uid != owner.uid) {
         text_add_format(error,
                         "the folder %s belongs to user number %u, but the process that works in it runs as user number "
-                        "%u; if it is this server's, give it over with: chown -R %u:%u %s",
+                        "%u; if it is this server's, give it over with: chown -R %u:%u '%s'",
                         path, folder.st_uid, owner.uid, owner.uid, owner.gid, path);
         return false;
     }

@@ -33,6 +33,8 @@ static const char *const roles[CHILDREN] = { [KEYRING] = "keyring", [MAILBOX] = 
 /* How long a stop may take: what is in flight ends, then the process is told to end at once, then it is killed. */
 #define STOP_PATIENCE_MS SECONDS(10)
 #define STOP_AT_ONCE_MS SECONDS(3)
+/* Ctrl-C often comes twice: from the terminal to its whole group, and from the script or `timeout` in front of us. */
+#define SAME_SIGNAL_MS SECONDS(1)
 #define RESTART_FIRST_MS 100
 #define RESTART_LONGEST_MS SECONDS(30)
 #define STEADY_MS SECONDS(60) /* a process that ran this long starts again without a wait */
@@ -50,6 +52,7 @@ struct supervisor {
     struct child_program program;
     struct child children[CHILDREN];
     bool was_ready, is_stopping;
+    uint64_t stop_asked_ms; /* of the last signal to stop that counted */
     int exit_code;
     struct timer stop_timer;
 };
@@ -365,6 +368,10 @@ static void on_stop_signal(void *context)
 {
     struct supervisor *s = context;
     bool again = s->is_stopping;
+    uint64_t now_ms = loop_now_ms(s->loop);
+    if (again && now_ms - s->stop_asked_ms < SAME_SIGNAL_MS)
+        return;
+    s->stop_asked_ms = now_ms;
     event_start(s->log, EVENT_server_stopping);
     event_cstr(s->log, "reason", again ? "second signal" : "signal");
     event_end(s->log);
