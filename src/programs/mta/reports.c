@@ -188,12 +188,14 @@ static slice read_header_section(struct job *job, int fd)
 static void on_loaded(void *context, enum spool_result result, const struct spool_content *content)
 {
     struct job *job = context;
-    if (result != SPOOL_OK) {
+    if (result == SPOOL_OK) {
+        commit(job, content->fd >= 0 ? read_header_section(job, content->fd) : content->octets);
+        spool_release(job->reports->spool, job->message);
+    } else if (result == SPOOL_DAMAGED) {
+        commit(job, (slice){ 0 }); /* lost for good: the sender is told without it */
+    } else {
         end_job(job, false);
-        return;
     }
-    commit(job, content->fd >= 0 ? read_header_section(job, content->fd) : content->octets);
-    spool_release(job->reports->spool, job->message);
 }
 
 static size_t keep_due(struct job *job, const uint32_t *recipients, const struct outcome *outcomes, size_t count)
