@@ -183,7 +183,8 @@ bool stages_open(struct stages *stages, const struct stages_params *params, stru
 static void queue_recovered(void *context, struct spool_message *message)
 {
     struct stages *stages = context;
-    schedule_add(stages->schedule, message);
+    if (!message->schedule) /* else it came in meanwhile: another thread lets us begin, after the listeners */
+        schedule_add(stages->schedule, message);
 }
 
 void stages_begin(struct stages *stages) { spool_each(stages->spool, queue_recovered, stages); }
