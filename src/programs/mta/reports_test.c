@@ -1,5 +1,5 @@
-#include "programs/mta/reports.h"
 #include "base/memory.h"
+#include "programs/mta/reports.h"
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -84,10 +84,11 @@ static void report_on(bool is_damaged)
     assert_non_null(mkdtemp(w.folder));
     text_add_format(&dir, "%s/0", w.folder);
     w.loop = loop_new("test");
-    w.spool = spool_open(w.loop,
-                         &(struct spool_params){ .dir = text_cstr(&dir), .segment_octets = 1 << 20,
-                                                  .large_octets = 1 << 18, .memory_octets = 1 << 22 },
-                         &error);
+    w.spool = spool_open(
+        w.loop,
+        &(struct spool_params){
+            .dir = text_cstr(&dir), .segment_octets = 1 << 20, .large_octets = 1 << 18, .memory_octets = 1 << 22 },
+        &error);
     assert_non_null(w.spool);
     struct event_log *events = event_log_open(&(struct event_log_params){ .process = "test", .text_fd = -1 }, &error);
     struct directory *directory = directory_new();
