@@ -79,8 +79,9 @@ def build(folder, targets=()):
     if folder == "build-fuzz":
         env["CC"] = "clang"
     options = [*BUILDS[folder], "-Dwerror=true"] if folder != "build" else ["-Dwerror=true"]
+    tests = "false" if folder == "build-fuzz" else "true"
     if not (ROOT / folder / "build.ninja").exists():
-        done = run(["meson", "setup", folder, "-Dtests=true", *options], env=env, capture_output=True, text=True)
+        done = run(["meson", "setup", folder, f"-Dtests={tests}", *options], env=env, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
     elif folder == "build":

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum fd_kind { FD_LISTENER, FD_KEYRING, FD_MAILBOX };
+
 /* A descriptor of the supervisor on its way to its loop; `early` until the loops are there. */
 struct placed_fd {
     struct list early;
     struct mta *mta;
     uint64_t loop;
-    enum { FD_LISTENER, FD_KEYRING, FD_MAILBOX } kind;
+    enum fd_kind kind;
     char *name; /* of a listener */
     int fd;
 };
@@ -162,7 +164,7 @@ static void place_fd(void *context)
     memory_free(placed);
 }
 
-static void send_fd(struct mta *mta, uint64_t loop, int kind, slice name, int fd)
+static void send_fd(struct mta *mta, uint64_t loop, enum fd_kind kind, slice name, int fd)
 {
     if (mta->is_stopping || (mta->is_begun && loop >= mta->loop_count)) {
         close(fd);
