@@ -18,7 +18,7 @@ struct loop {
     struct fake_job jobs[256];
     struct fake_post posts[1024];
     size_t job_count, post_count;
-    void *owned[256];
+    void **owned; /* of as many spools as a test opens and closes */
     size_t owned_count;
 };
 
@@ -33,7 +33,7 @@ struct loop *loop_new(const char *name)
 
 void loop_own(struct loop *loop, void *memory)
 {
-    assert(loop->owned_count < COUNT(loop->owned));
+    loop->owned = memory_resize(loop->owned, (loop->owned_count + 1) * sizeof(*loop->owned));
     loop->owned[loop->owned_count++] = memory;
 }
 
@@ -41,6 +41,7 @@ void loop_free(struct loop *loop)
 {
     for (size_t i = 0; i < loop->owned_count; i++)
         memory_free(loop->owned[i]);
+    memory_free(loop->owned);
     heap_free(&loop->timers);
     memory_free(loop);
 }
