@@ -296,3 +296,23 @@ def test_the_loss_of_the_supervisor_ends_the_children(postrider):
     server.start()
     with server.smtp() as client:
         assert client.noop()[0] == 250
+
+
+def test_a_listener_renamed_by_a_reload_keeps_its_role_when_mta_is_restarted(served):
+    server = served()
+    text = server.file.read_text()
+    server.file.write_text(text.replace("- role: submission\n", "- role: submission\n    name: other\n"))
+    server.reload()
+    server.wait_event("config_loaded")
+    before = server.children()["mta"]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: server.children().get("mta") not in (None, before), what="a new mta")
+
+    def wants_sign_in():
+        try:
+            with server.smtp(server.submission) as client:
+                client.ehlo()
+                return client.mail("me@client.test")[0] == 530
+        except OSError:
+            return False
+    wait_until(wants_sign_in, what="the submission port asks for sign-in")

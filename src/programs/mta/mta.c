@@ -18,7 +18,8 @@ struct placed_fd {
     struct mta *mta;
     uint64_t loop;
     enum fd_kind kind;
-    char *name; /* of a listener */
+    char *name; /* of a listener; else NULL */
+    enum listener_role role;
     int fd;
 };
 
@@ -136,14 +137,6 @@ static void renew_snapshot(struct mta *mta)
 
 /* ---- descriptors find their loops ---- */
 
-static enum listener_role role_of(const struct config *config, slice name)
-{
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (slice_eq(config->listeners[i].name, name))
-            return config->listeners[i].role;
-    return ROLE_MX; /* not reached: the supervisor binds what this configuration names */
-}
-
 static void place_fd(void *context)
 {
     struct placed_fd *placed = context;
@@ -151,7 +144,7 @@ static void place_fd(void *context)
     slice name = slice_from_cstr(placed->name);
     switch (placed->kind) {
     case FD_LISTENER:
-        receiver_listen(to->stages.receiver, placed->fd, name, role_of(to->stages.snapshot.config, name));
+        receiver_listen(to->stages.receiver, placed->fd, name, placed->role);
         break;
     case FD_KEYRING:
         keyring_client_connect(to->keyring, placed->fd);
@@ -164,18 +157,17 @@ static void place_fd(void *context)
     memory_free(placed);
 }
 
-static void send_fd(struct mta *mta, uint64_t loop, enum fd_kind kind, slice name, int fd)
+static void send_fd(struct mta *mta, struct placed_fd fd)
 {
-    if (mta->is_stopping || (mta->is_begun && loop >= mta->loop_count)) {
-        close(fd);
+    if (mta->is_stopping || (mta->is_begun && fd.loop >= mta->loop_count)) {
+        close(fd.fd);
+        memory_free(fd.name);
         return;
     }
-    struct placed_fd *placed = MEMORY_NEW(struct placed_fd);
-    *placed = (struct placed_fd){
-        .mta = mta, .loop = loop, .kind = kind, .name = memory_copy_cstr(name.ptr, name.len), .fd = fd
-    };
+    fd.mta = mta;
+    struct placed_fd *placed = memory_copy(&fd, sizeof fd);
     if (mta->is_started)
-        loop_post(mta->loops[loop].loop, place_fd, placed);
+        loop_post(mta->loops[placed->loop].loop, place_fd, placed);
     else
         list_append(&mta->early, &placed->early);
 }
@@ -183,10 +175,14 @@ static void send_fd(struct mta *mta, uint64_t loop, enum fd_kind kind, slice nam
 static void on_listen(void *context, const struct ipc_listen *message)
 {
     struct mta *mta = context;
-    if (slice_eq(message->name, SLICE("control")))
+    if (slice_eq(message->name, SLICE("unix:control")))
         mta->control_fd = message->socket;
     else
-        send_fd(mta, message->loop, FD_LISTENER, message->name, message->socket);
+        send_fd(mta, (struct placed_fd){ .loop = message->loop,
+                                         .kind = FD_LISTENER,
+                                         .name = memory_copy_cstr(message->name.ptr, message->name.len),
+                                         .role = (enum listener_role)message->role,
+                                         .fd = message->socket });
 }
 
 static void on_peer(void *context, const struct ipc_peer *message)
@@ -196,7 +192,9 @@ static void on_peer(void *context, const struct ipc_peer *message)
     if (is_keyring && message->loop == 0)
         keyring_client_connect(mta->keyring, message->channel);
     else
-        send_fd(mta, message->loop, is_keyring ? FD_KEYRING : FD_MAILBOX, SLICE(""), message->channel);
+        send_fd(mta, (struct placed_fd){ .loop = message->loop,
+                                         .kind = is_keyring ? FD_KEYRING : FD_MAILBOX,
+                                         .fd = message->channel });
 }
 
 /* ---- start: configuration, account names and `begin` have come ---- */

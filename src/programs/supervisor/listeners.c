@@ -5,15 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void add_socket(struct bound_sockets *sockets, slice name, unsigned loop, int fd)
+static void add_socket(struct bound_sockets *sockets, slice name, enum listener_role role, unsigned loop, int fd)
 {
     sockets->items = memory_resize(sockets->items, (sockets->count + 1) * sizeof *sockets->items);
-    sockets->items[sockets->count++] = (struct bound_socket){ .name = name, .loop = loop, .fd = fd };
+    sockets->items[sockets->count++] = (struct bound_socket){ .name = memory_copy_cstr(name.ptr, name.len), .role = role, .loop = loop, .fd = fd };
 }
 
 /* The inode of the socket that listens on `port`, from /proc/net/tcp or tcp6; 0: none found. */
@@ -131,7 +130,7 @@ static bool open_address(struct bound_sockets *sockets, const struct config_list
             explain(error, listener, &address, errno);
             return false;
         }
-        add_socket(sockets, listener->name, loop, fd);
+        add_socket(sockets, listener->name, listener->role, loop, fd);
     }
     return true;
 }
@@ -157,14 +156,16 @@ bool listeners_open_unix(struct bound_sockets *sockets, const char *name, const 
             close(fd);
         return false;
     }
-    add_socket(sockets, slice_from_cstr(name), 0, fd);
+    add_socket(sockets, slice_from_cstr(name), ROLE_MX, 0, fd);
     return true;
 }
 
 void listeners_close(struct bound_sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->count; i++)
+    for (size_t i = 0; i < sockets->count; i++) {
         close(sockets->items[i].fd);
-    free(sockets->items);
+        memory_free(sockets->items[i].name);
+    }
+    memory_free(sockets->items);
     *sockets = (struct bound_sockets){ 0 };
 }

@@ -128,13 +128,16 @@ static void send_socket(struct ipc_channel *channel, const struct bound_socket *
 {
     int fd = fcntl(bound->fd, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
-        ipc_send_listen(channel, &(struct ipc_listen){ .name = bound->name, .loop = bound->loop, .socket = fd });
+        ipc_send_listen(channel, &(struct ipc_listen){ .name = slice_from_cstr(bound->name),
+                                                       .role = bound->role,
+                                                       .loop = bound->loop,
+                                                       .socket = fd });
 }
 
 static void send_sockets(struct supervisor *s, unsigned which)
 {
     for (size_t i = 0; i < s->sockets.count; i++) {
-        bool is_for_keyring = slice_eq(s->sockets.items[i].name, SLICE("accounts"));
+        bool is_for_keyring = strcmp(s->sockets.items[i].name, "unix:accounts") == 0;
         if ((which == KEYRING && is_for_keyring) || (which == MTA && !is_for_keyring))
             send_socket(s->children[which].channel, &s->sockets.items[i]);
     }
@@ -473,8 +476,8 @@ static bool prepare(struct supervisor *s, struct text *error)
     s->program.drops_user = s->owners.are_separate;
     return ok && folders_lock(&s->program.lock, error) && certificate_provide(s->config, error) &&
            listeners_open(&s->sockets, s->config, loops, error) &&
-           listeners_open_unix(&s->sockets, "control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
-           listeners_open_unix(&s->sockets, "accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
+           listeners_open_unix(&s->sockets, "unix:control", CONTROL_SOCKET, 0666, s->owners.mta.uid, error) &&
+           listeners_open_unix(&s->sockets, "unix:accounts", ACCOUNTS_SOCKET, 0600, s->owners.keyring.uid, error) &&
            child_open_program(&s->program.program, error) &&
            (s->log = process_open_log("", "supervisor", s->config, s->loop, error)) != NULL;
 }
