@@ -328,9 +328,12 @@ static void place_messages(struct group *g)
 static void fly(struct spool *spool, struct group *g)
 {
     struct segment *segment = spool->current;
+    bool has_flight = segment_find_flight(spool, segment, &g->flight);
+    assert(has_flight); /* make_room looked */
+    segment->is_flown[g->flight] = has_flight;
     g->segment = segment;
     g->disk = spool->disk;
-    g->fd = segment->fd;
+    g->fd = segment->fds[g->flight];
     g->offset = segment->used;
     g->salt = segment->salt;
     g->sync_delay_ms = spool->params.sync_delay_ms;
@@ -417,9 +420,12 @@ static void drop_messages(struct spool *spool, struct group *g)
     memory_free(refused);
 }
 
-/* Gives the first waiting group its place. False: it has to wait for a segment. */
+/* Gives the first waiting group its place. False: it has to wait for a segment, or for a flight that ends. */
 static bool make_room(struct spool *spool, struct group *g)
 {
+    size_t flight;
+    if (spool->current && !segment_find_flight(spool, spool->current, &flight))
+        return false;
     if (fits(spool->current, g, !spool->next))
         return true;
     bool is_hopeless = spool->next ? !fits(spool->next, g, true) : spool->allocation_failed;
@@ -456,7 +462,7 @@ void groups_start(struct spool *spool)
         if (!may_start(spool, g->wants_sync))
             break;
         if (!make_room(spool, g))
-            return; /* goes on when the segment is there */
+            return; /* goes on when the segment is there, or at the end of the turn in which a flight ends */
         list_remove(&g->link);
         set_durable_sequence(spool, g);
         fly(spool, g);
@@ -577,6 +583,7 @@ static void take_group(struct spool *spool, struct group *g)
     list_remove(&g->link);
     spool->flying_count--;
     g->segment->groups--;
+    g->segment->is_flown[g->flight] = false;
     segment_close_if_idle(spool, g->segment);
     if (g->error)
         spool_break(spool, "writing the journal failed", g->error);

@@ -15,6 +15,7 @@
  */
 enum {
     FLYING_MAX = 6,                 /* groups in flight */
+    FLIGHTS = FLYING_MAX + 1,       /* with a segment's end, which does not wait for its turn */
     START_GAP_MS = 1,               /* between two starts while a group is in flight: batching saves CPU */
     WRITE_WITHIN_MS = 10,           /* outcomes alone wait at most this long for a write (kill -9 loses little) */
     SYNC_WITHIN_MS = 1000,          /* and this long for a sync */
@@ -39,7 +40,11 @@ struct segment {
     struct list link;        /* in spool->segments, oldest first */
     uint64_t number, salt, octets;
     uint64_t used;           /* where the next record goes */
-    int fd;                  /* -1 once it is sealed and no group writes to it */
+    /* An open file description of its own for each flight, opened when it is needed first; -1: not open. The kernel
+     * tells each description once of an octet it could not write, so a sync that shared one could take the error that
+     * belongs to another's group. The first is the segment's own; none is open once it is sealed and no group writes. */
+    int fds[FLIGHTS];
+    bool is_flown[FLIGHTS];
     struct list live;        /* entries whose newest record stands here, oldest first */
     size_t live_count;
     uint64_t live_octets;
@@ -86,6 +91,7 @@ struct group {
     /* from its start on */
     struct segment *segment;
     struct disk *disk;
+    size_t flight;           /* which of the segment's descriptions it writes and syncs with */
     int fd;
     uint64_t offset, salt, first_sequence, sync_delay_ms;
     int error;               /* the lane's result, errno */
@@ -198,6 +204,9 @@ void spool_look_at_state(struct spool *); /* something changed: tell of it soon 
 struct segment *segment_new(uint64_t number, uint64_t salt, uint64_t octets, int fd);
 void segment_free(struct spool *, struct segment *);
 void segment_close_if_idle(struct spool *, struct segment *);
+/* The first flight that is free, its description open. False: none, or too many files are open; the first one, which is
+ * always open, becomes free again. */
+bool segment_find_flight(struct spool *, struct segment *, size_t *flight);
 void segment_add_live(struct spool *, struct segment *, struct entry *);
 void segment_remove_live(struct spool *, struct entry *, uint64_t death_group);
 void segment_activate_next(struct spool *);

@@ -509,7 +509,7 @@ static int write_number(const struct resync *s, enum record_type type, uint64_t 
     memcpy(head + RECORD_HEADER_OCTETS, &number, sizeof(number));
     record_set_crc(head, record_crc(slice_from(head, sizeof(head))));
     struct iovec part = { head, sizeof(head) };
-    return disk_write_all(s->spool->disk, s->segment->fd, &part, 1, offset);
+    return disk_write_all(s->spool->disk, s->segment->fds[0], &part, 1, offset);
 }
 
 /* Torn octets between whole records become a hole, so that later starts, when more is durable, do not take them for
@@ -538,12 +538,12 @@ static int rewrite(const struct resync *s, uint64_t from, uint64_t to)
     int error = 0;
     while (!error && from < to) {
         size_t wanted = to - from < PIECE ? (size_t)(to - from) : PIECE, got;
-        error = disk_read_all(disk, s->segment->fd, piece, wanted, from, &got);
+        error = disk_read_all(disk, s->segment->fds[0], piece, wanted, from, &got);
         struct iovec part = { piece, got };
         if (!error && got < wanted)
             error = EIO;
         if (!error)
-            error = disk_write_all(disk, s->segment->fd, &part, 1, from);
+            error = disk_write_all(disk, s->segment->fds[0], &part, 1, from);
         from += got;
     }
     memory_free(piece);
@@ -557,7 +557,7 @@ static int resync_segment(struct recovery *r, struct found_segment *found, uint6
     struct resync s = { .spool = spool, .segment = found->segment, .durable = r->durable };
     struct scan_result result;
     s.last_sequence = found->first_sequence ? found->first_sequence - 1 : 0;
-    scan_segment(spool->disk, found->segment->fd, found->segment->octets, found->segment->salt, on_tail_record, &s,
+    scan_segment(spool->disk, found->segment->fds[0], found->segment->octets, found->segment->salt, on_tail_record, &s,
                  &result);
     if (!s.error && s.rewrite_from)
         s.error = rewrite(&s, s.rewrite_from, result.end);
@@ -567,7 +567,7 @@ static int resync_segment(struct recovery *r, struct found_segment *found, uint6
         uint64_t sequence = next_first > result.last_sequence + 1 ? next_first - 1 : spool->sequence++;
         s.error = write_number(&s, RECORD_END, result.end, RECORD_NUMBER_OCTETS, sequence, sequence);
     }
-    if (!s.error && spool->disk->sync(spool->disk, found->segment->fd) != 0)
+    if (!s.error && spool->disk->sync(spool->disk, found->segment->fds[0]) != 0)
         s.error = errno;
     return s.error;
 }

@@ -58,27 +58,52 @@ void spool_job_start(struct spool *spool, struct job *job, loop_function *run, l
 struct segment *segment_new(uint64_t number, uint64_t salt, uint64_t octets, int fd)
 {
     struct segment *s = MEMORY_NEW(struct segment);
-    *s = (struct segment){ .number = number, .salt = salt, .octets = octets, .fd = fd, .used = SEGMENT_HEADER_OCTETS };
+    *s = (struct segment){ .number = number, .salt = salt, .octets = octets, .used = SEGMENT_HEADER_OCTETS };
+    s->fds[0] = fd;
+    for (size_t i = 1; i < FLIGHTS; i++)
+        s->fds[i] = -1;
     list_init(&s->link);
     list_init(&s->live);
     return s;
+}
+
+static void close_all(struct spool *spool, struct segment *s)
+{
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        if (s->fds[i] >= 0)
+            spool->disk->close(spool->disk, s->fds[i]);
+        s->fds[i] = -1;
+    }
 }
 
 void segment_free(struct spool *spool, struct segment *s)
 {
     if (!s)
         return;
-    if (s->fd >= 0)
-        spool->disk->close(spool->disk, s->fd);
+    close_all(spool, s);
     memory_free(s);
 }
 
 void segment_close_if_idle(struct spool *spool, struct segment *s)
 {
-    if (!s->is_sealed || s->groups > 0 || s->fd < 0)
-        return;
-    spool->disk->close(spool->disk, s->fd);
-    s->fd = -1;
+    if (s->is_sealed && s->groups == 0)
+        close_all(spool, s);
+}
+
+bool segment_find_flight(struct spool *spool, struct segment *s, size_t *flight)
+{
+    size_t i = 0;
+    while (i < FLIGHTS && s->is_flown[i])
+        i++;
+    if (i == FLIGHTS)
+        return false;
+    if (s->fds[i] < 0) {
+        char name[NAME_OCTETS];
+        snprintf(name, sizeof(name), SEGMENT_NAME_FORMAT, s->number);
+        s->fds[i] = spool->disk->open(spool->disk, spool->folder, name, O_RDWR);
+    }
+    *flight = i;
+    return s->fds[i] >= 0;
 }
 
 void segment_add_live(struct spool *spool, struct segment *s, struct entry *entry)

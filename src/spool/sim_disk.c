@@ -16,6 +16,7 @@ struct sim_write {
 };
 struct sim_file {
     struct text image; /* durable */
+    uint64_t errors;   /* syncs that lost something; each open file description hears once of them */
     struct sim_write *writes;
     size_t write_count;
 };
@@ -40,6 +41,9 @@ struct sim_disk {
     struct sim_file **files;
     size_t file_count;
     struct sim_file *by_fd[FDS];
+    uint64_t heard[FDS]; /* of the file's errors */
+    void (*meanwhile)(void *context);
+    void *meanwhile_context;
     struct sim_names seen, durable; /* by the process, by the disk */
     struct sim_change *changes;
     size_t change_count;
@@ -205,6 +209,7 @@ static int sim_open(struct disk *disk, int folder, const char *name, int flags)
         known = find_name(&sim->seen, in_large, name);
     }
     sim->by_fd[fd] = known->file;
+    sim->heard[fd] = known->file->errors;
     return fd;
 }
 
@@ -258,14 +263,24 @@ static int sim_sync(struct disk *disk, int fd)
 {
     struct sim_disk *sim = sim_of(disk);
     struct sim_file *file = sim->by_fd[fd];
+    void (*meanwhile)(void *context) = sim->meanwhile;
+    sim->meanwhile = NULL;
+    if (meanwhile)
+        meanwhile(sim->meanwhile_context);
     if (fails(sim)) {
         /* the kernel calls the pages clean: what was to be synced now never is, unless it is written again */
         for (size_t i = 0; i < file->write_count && !sim->crashed && sim->fault == SIM_FAIL; i++)
             file->writes[i].is_lost = true;
+        if (!sim->crashed && sim->fault == SIM_FAIL)
+            sim->heard[fd] = ++file->errors;
         return -1;
     }
     make_durable(file);
-    return 0;
+    if (sim->heard[fd] == file->errors)
+        return 0;
+    sim->heard[fd] = file->errors;
+    errno = EIO;
+    return -1;
 }
 
 static int sim_sync_folder(struct disk *disk, int fd)
@@ -348,6 +363,12 @@ struct sim_disk *sim_new(const char *dir)
 }
 
 struct disk *sim_as_disk(struct sim_disk *sim) { return &sim->disk; }
+void sim_set_meanwhile(struct sim_disk *sim, void (*meanwhile)(void *context), void *context)
+{
+    sim->meanwhile = meanwhile;
+    sim->meanwhile_context = context;
+}
+
 uint64_t sim_calls(const struct sim_disk *sim) { return sim->calls; }
 bool sim_fault_came(const struct sim_disk *sim) { return sim->fault_came; }
 

@@ -1,5 +1,6 @@
 #include "spool/fixture.h"
 #include "spool/task.h"
+#include <errno.h>
 
 static void accepts_and_recovers(void **state)
 {
@@ -398,6 +399,140 @@ static void breaks_for_good(void **state)
     fixture_open(f);
 }
 
+static void run_the_other_flight(void *loop) { fake_run_jobs(loop); }
+
+/* The kernel tells of pages it could not write once for each open file description: a later flight's sync that comes
+ * first must not take the error away from the flight whose pages were lost. */
+static void hears_of_an_error_that_a_later_flight_met(void **state)
+{
+    struct fixture *f = *state;
+    struct sim_disk *sim = sim_new(f->dir);
+    char after[80];
+    struct answer answers[2];
+    f->params.disk = sim_as_disk(sim);
+    fixture_reopen(f);
+    fake_pass(f->loop, 50);
+    for (unsigned i = 0; i < COUNT(answers); i++) {
+        commit_octets(f, 100, i, 1, &answers[i]);
+        fake_wait(f->loop, 2);
+    }
+    assert_int_equal(fake_jobs_waiting(f->loop), 2);
+    /* the first has written and syncs; meanwhile the second writes, and its sync fails for the pages of both */
+    sim_set_meanwhile(sim, run_the_other_flight, f->loop);
+    sim_set_fault(sim, SIM_FAIL, 3);
+    fake_run_jobs(f->loop);
+    assert_true(sim_fault_came(sim));
+    fake_pass(f->loop, 5);
+    snprintf(after, sizeof(after), "%s-after", f->dir);
+    sim_power_cut(sim, after, 0);
+    for (unsigned i = 0; i < COUNT(answers); i++) {
+        assert_int_equal(answers[i].count, 1);
+        assert_int_equal(answers[i].result, SPOOL_BROKEN);
+    }
+    fixture_close(f);
+    fake_settle(f->loop);
+    sim_free(sim);
+    /* and rightly so: neither is there */
+    struct spool_params params = f->params;
+    f->params.disk = NULL;
+    f->params.dir = after;
+    fixture_open(f);
+    assert_int_equal(spool_count(f->spool), 0);
+    fixture_close(f);
+    fixture_remove_folder(after);
+    f->params = params;
+    f->params.disk = NULL;
+    fixture_open(f);
+}
+
+/* The real disk, counting descriptors of segments. */
+struct counting_disk {
+    struct disk disk;
+    unsigned opened, open;
+};
+
+static int open_counted(struct disk *disk, int folder, const char *name, int flags)
+{
+    struct counting_disk *counting = CONTAINER_OF(disk, struct counting_disk, disk);
+    counting->opened += strstr(name, ".journal") != NULL;
+    counting->open++;
+    return disk_real()->open(disk, folder, name, flags);
+}
+
+static int close_counted(struct disk *disk, int fd)
+{
+    struct counting_disk *counting = CONTAINER_OF(disk, struct counting_disk, disk);
+    counting->open--;
+    return disk_real()->close(disk, fd);
+}
+
+static void opens_a_segment_once_for_each_flight(void **state)
+{
+    struct fixture *f = *state;
+    struct counting_disk disk = { .disk = *disk_real() };
+    struct answer answers[200];
+    struct spool_statistics before, after;
+    disk.disk.open = open_counted;
+    disk.disk.close = close_counted;
+    f->params.disk = &disk.disk;
+    fixture_reopen(f);
+    fake_pass(f->loop, 50);
+    disk.opened = 0;
+    spool_get_statistics(f->spool, &before);
+    for (unsigned i = 0; i < COUNT(answers); i++) {
+        commit_octets(f, 5000, i, 1, &answers[i]);
+        fake_wait(f->loop, 1);
+        if (i % 2)
+            fake_turn(f->loop);
+    }
+    fake_pass(f->loop, 100);
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        assert_int_equal(answers[i].result, SPOOL_OK);
+    spool_get_statistics(f->spool, &after);
+    assert_true(after.segments - before.segments >= 3 && after.groups - before.groups > 90);
+    assert_true(disk.opened >= 5 && disk.opened <= 6 * after.segments);
+    fixture_close(f);
+    assert_int_equal(disk.open, 0);
+    f->params.disk = NULL;
+    fixture_open(f);
+    assert_int_equal(spool_count(f->spool), COUNT(answers));
+}
+
+/* The same when the process may open no further file: flights go one after the other. */
+static int open_no_segment(struct disk *disk, int folder, const char *name, int flags)
+{
+    if (!strstr(name, ".journal"))
+        return disk_real()->open(disk, folder, name, flags);
+    errno = EMFILE;
+    return -1;
+}
+
+static void goes_on_without_further_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    struct disk disk = *disk_real();
+    struct answer answers[100];
+    f->params.disk = &disk;
+    fixture_reopen(f);
+    fake_pass(f->loop, 50);
+    disk.open = open_no_segment;
+    for (unsigned i = 0; i < COUNT(answers); i++) {
+        commit_octets(f, 10000, i, 1, &answers[i]);
+        fake_wait(f->loop, 1);
+        assert_true(fake_jobs_waiting(f->loop) <= 4); /* with the next segment's, and a sealed one's end */
+        if (i % 4 == 3)
+            fake_turn(f->loop);
+    }
+    fake_pass(f->loop, 100);
+    for (unsigned i = 0; i < COUNT(answers); i++)
+        assert_int_equal(answers[i].result, SPOOL_OK);
+    assert_false(spool_is_broken(f->spool));
+    fixture_close(f);
+    f->params.disk = NULL;
+    fixture_open(f);
+    assert_int_equal(spool_count(f->spool), COUNT(answers));
+}
+
 static void takes_many_recipients(void **state)
 {
     struct fixture *f = *state;
@@ -482,6 +617,9 @@ int main(void)
         SPOOL_TEST(uses_bounded_disk),
         SPOOL_TEST(moves_all_that_lives_when_it_must),
         SPOOL_TEST(breaks_for_good),
+        SPOOL_TEST(hears_of_an_error_that_a_later_flight_met),
+        SPOOL_TEST(opens_a_segment_once_for_each_flight),
+        SPOOL_TEST(goes_on_without_further_descriptors),
         SPOOL_TEST(takes_many_recipients),
         SPOOL_TEST(visits_oldest_first),
         SPOOL_TEST(sets_outcomes_of_tasks),
