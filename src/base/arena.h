@@ -13,7 +13,7 @@ struct arena {
 };
 
 void *arena_alloc(struct arena *, size_t octets);
-#define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define ARENA_NEW(arena, type)              ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_NEW_ARRAY(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 void *arena_alloc_array(struct arena *, size_t count, size_t octets);
 slice arena_copy(struct arena *, slice);

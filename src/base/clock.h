@@ -8,7 +8,7 @@
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_wall_ms(void);
-#define SECONDS(n) ((uint64_t)(n) * 1000)
-#define MINUTES(n) ((uint64_t)(n) * 60 * 1000)
-#define HOURS(n) ((uint64_t)(n) * 60 * 60 * 1000)
-#define DAYS(n) ((uint64_t)(n) * 24 * 60 * 60 * 1000)
+#define SECONDS(n) ((uint64_t)(n)*1000)
+#define MINUTES(n) ((uint64_t)(n)*60 * 1000)
+#define HOURS(n)   ((uint64_t)(n)*60 * 60 * 1000)
+#define DAYS(n)    ((uint64_t)(n)*24 * 60 * 60 * 1000)

@@ -40,5 +40,6 @@ static inline struct list *list_take_first(struct list *head)
 }
 #define LIST_ITEM(node, type, member) CONTAINER_OF(node, type, member)
 /* The body may remove `node` itself, but not the one after it. */
-#define LIST_EACH(head, node) \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); node = node##_next, node##_next = node->next)
+#define LIST_EACH(head, node)                                                                                          \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);                                  \
+         node = node##_next, node##_next = node->next)

@@ -5,8 +5,8 @@
  * stderr and aborts; the supervisor starts it again and the spool loses nothing. Everything whose size
  * comes from outside is bounded before it gets here.
  */
-void *memory_new(size_t octets);                     /* zeroed */
-void *memory_resize(void *old, size_t octets);       /* new octets are not zeroed */
+void *memory_new(size_t octets);               /* zeroed */
+void *memory_resize(void *old, size_t octets); /* new octets are not zeroed */
 void *memory_copy(const void *from, size_t octets);
 char *memory_copy_cstr(const void *from, size_t octets); /* adds a NUL */
 #define MEMORY_NEW(type) ((type *)memory_new(sizeof(type)))

@@ -13,16 +13,21 @@ typedef struct slice {
     size_t len;
 } slice;
 
-#define LIT(s) { "" s, sizeof(s) - 1 } /* inside a table of constants */
-#define SLICE(s) ((slice)LIT(s))       /* inside an expression */
-#define SLICE_FMT "%.*s"
+/* clang-format off */
+#define LIT(s)        { "" s, sizeof(s) - 1 } /* inside a table of constants */
+#define SLICE(s)      ((slice)LIT(s))         /* inside an expression */
+/* clang-format on */
+#define SLICE_FMT    "%.*s"
 #define SLICE_ARG(s) (int)(s).len, (s).ptr
 
 static inline slice slice_from(const char *ptr, size_t len) { return (slice){ ptr, len }; }
 /* From a NUL-terminated string; NULL gives the empty slice. */
 static inline slice slice_from_cstr(const char *s) { return (slice){ s, s ? strlen(s) : 0 }; }
 static inline bool slice_is_empty(slice s) { return s.len == 0; }
-static inline bool slice_eq(slice a, slice b) { return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0); }
+static inline bool slice_eq(slice a, slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
 bool slice_eq_nocase(slice a, slice b);
 /* <0, 0, >0 as memcmp, a shorter prefix first. */
 int slice_compare(slice a, slice b);
@@ -54,7 +59,11 @@ bool slice_next_line(slice *rest, slice *line);
 
 static inline char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 static inline bool ascii_is_digit(char c) { return c >= '0' && c <= '9'; }
-static inline bool ascii_is_alpha(char c) { c = ascii_lower(c); return c >= 'a' && c <= 'z'; }
+static inline bool ascii_is_alpha(char c)
+{
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'z';
+}
 static inline bool ascii_is_alnum(char c) { return ascii_is_digit(c) || ascii_is_alpha(c); }
 /* True when every octet is below 0x80. */
 bool slice_is_ascii(slice s);

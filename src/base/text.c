@@ -10,7 +10,7 @@ char *text_reserve(struct text *t, size_t octets)
 {
     size_t wanted;
     if (ADD_OVERFLOWS(t->len, octets, &wanted))
-        wanted = SIZE_MAX; /* cannot be had: memory_resize ends the process */
+        wanted = SIZE_MAX;                 /* cannot be had: memory_resize ends the process */
     if (wanted > t->capacity || !t->ptr) { /* never NULL, not even with room for nothing */
         size_t doubled;
         if (MUL_OVERFLOWS(t->capacity, (size_t)2, &doubled))

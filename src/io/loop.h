@@ -18,7 +18,7 @@ void loop_run(struct loop *);
 void loop_stop(struct loop *); /* from the loop's thread; loop_run returns after this turn */
 /* After loop_run has returned; what is still open is closed without callbacks. */
 void loop_free(struct loop *);
-bool loop_is_current(const struct loop *); /* for asserts */
+bool loop_is_current(const struct loop *);  /* for asserts */
 uint64_t loop_now_ms(const struct loop *);  /* monotonic, taken once a turn */
 uint64_t loop_wall_ms(const struct loop *); /* wall clock, taken once a turn */
 

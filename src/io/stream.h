@@ -41,7 +41,7 @@ void stream_connect_cancel(struct connecting *); /* before the callback only; it
 
 /* Starts reading. Before it no callback comes. A second call hands the stream over to another owner. */
 void stream_start(struct stream *, const struct stream_events *, void *context);
-void stream_pause(struct stream *);  /* on_bytes stops; what the filter decrypted already waits too */
+void stream_pause(struct stream *); /* on_bytes stops; what the filter decrypted already waits too */
 void stream_resume(struct stream *);
 void stream_write(struct stream *, slice);
 void stream_write_shared(struct stream *, slice, loop_function *release, void *context);
@@ -51,7 +51,7 @@ void stream_close(struct stream *);
 /* At once, unsent octets dropped, connection reset where TCP can. */
 void stream_abort(struct stream *);
 
-const struct address *stream_peer(const struct stream *);  /* for a Unix socket: family AF_UNIX */
+const struct address *stream_peer(const struct stream *); /* for a Unix socket: family AF_UNIX */
 const struct address *stream_local(const struct stream *);
 /* Which user of this machine the other end of a Unix socket is, by the kernel's word; false for other sockets. */
 MUST_CHECK bool stream_peer_user(const struct stream *, uint32_t *uid);

@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-/* Landlock has no wrappers in glibc; kernel headers of Debian 12 know version 2 of it, so newer rights are named here. */
+/* Landlock has no wrappers in glibc; kernel headers of Debian 12 know version 2 of it, so newer rights are named here.
+ */
 #ifndef LANDLOCK_ACCESS_FS_REFER
 #define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
 #endif
@@ -75,17 +76,27 @@ static bool confine_files(const struct confine_rules *rules, struct text *text)
     return ok;
 }
 
-/* What no process of ours ever does after its start; EPERM rather than death, so that a library that merely probes lives. */
+/* What no process of ours ever does after its start; EPERM rather than death, so that a library that merely probes
+ * lives. */
 static const int never_needed[] = {
-    SCMP_SYS(execve),       SCMP_SYS(execveat),          SCMP_SYS(ptrace),         SCMP_SYS(process_vm_readv),
-    SCMP_SYS(mount),        SCMP_SYS(umount2),           SCMP_SYS(pivot_root),     SCMP_SYS(chroot),
-    SCMP_SYS(setuid),       SCMP_SYS(setgid),            SCMP_SYS(setresuid),      SCMP_SYS(setresgid),
-    SCMP_SYS(setgroups),    SCMP_SYS(setns),             SCMP_SYS(unshare),        SCMP_SYS(process_vm_writev),
-    SCMP_SYS(bpf),          SCMP_SYS(perf_event_open),   SCMP_SYS(userfaultfd),    SCMP_SYS(kexec_load),
-    SCMP_SYS(init_module),  SCMP_SYS(finit_module),      SCMP_SYS(delete_module),  SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),      SCMP_SYS(request_key),       SCMP_SYS(reboot),         SCMP_SYS(swapon),
-    SCMP_SYS(acct),         SCMP_SYS(settimeofday),      SCMP_SYS(clock_settime),  SCMP_SYS(sethostname),
-    SCMP_SYS(personality),  SCMP_SYS(open_by_handle_at), SCMP_SYS(mknod),          SCMP_SYS(mknodat),
+    SCMP_SYS(execve),        SCMP_SYS(execveat),
+    SCMP_SYS(ptrace),        SCMP_SYS(process_vm_readv),
+    SCMP_SYS(mount),         SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),    SCMP_SYS(chroot),
+    SCMP_SYS(setuid),        SCMP_SYS(setgid),
+    SCMP_SYS(setresuid),     SCMP_SYS(setresgid),
+    SCMP_SYS(setgroups),     SCMP_SYS(setns),
+    SCMP_SYS(unshare),       SCMP_SYS(process_vm_writev),
+    SCMP_SYS(bpf),           SCMP_SYS(perf_event_open),
+    SCMP_SYS(userfaultfd),   SCMP_SYS(kexec_load),
+    SCMP_SYS(init_module),   SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module), SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),       SCMP_SYS(request_key),
+    SCMP_SYS(reboot),        SCMP_SYS(swapon),
+    SCMP_SYS(acct),          SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime), SCMP_SYS(sethostname),
+    SCMP_SYS(personality),   SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(mknod),         SCMP_SYS(mknodat),
 };
 
 static bool confine_calls(enum confine_network network, struct text *text)

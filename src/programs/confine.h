@@ -1,8 +1,8 @@
 #pragma once
 #include "base/text.h"
 /*
- * confine - a process gives up what it does not need: files by Landlock (what the kernel at hand supports), system calls
- * by seccomp. Called once, early, before any thread is started; what is given up never comes back.
+ * confine - a process gives up what it does not need: files by Landlock (what the kernel at hand supports), system
+ * calls by seccomp. Called once, early, before any thread is started; what is given up never comes back.
  *
  * Paths are opened when called; those that do not exist are skipped. A kernel without Landlock or seccomp is not an
  * error: *text says what could not be had, and the caller tells the operator.

@@ -17,12 +17,12 @@ enum {
 };
 
 /* Folders below DIR and who owns them. */
-#define FOLDER_SPOOL "spool"       /* mta: one journal a loop, spool/0, spool/1... */
-#define FOLDER_MAIL "mail"         /* mailbox: mail/DOMAIN/NAME/{tmp,new,cur} */
+#define FOLDER_SPOOL    "spool"    /* mta: one journal a loop, spool/0, spool/1... */
+#define FOLDER_MAIL     "mail"     /* mailbox: mail/DOMAIN/NAME/{tmp,new,cur} */
 #define FOLDER_ACCOUNTS "accounts" /* keyring: accounts.db */
-#define FOLDER_KEYS "keys"         /* supervisor alone */
-#define FOLDER_LOG "log"           /* supervisor; log/mta, log/keyring, log/mailbox are theirs */
-#define FOLDER_RUN "run"           /* supervisor: control.sock, accounts.sock, lock */
+#define FOLDER_KEYS     "keys"     /* supervisor alone */
+#define FOLDER_LOG      "log"      /* supervisor; log/mta, log/keyring, log/mailbox are theirs */
+#define FOLDER_RUN      "run"      /* supervisor: control.sock, accounts.sock, lock */
 
 /* The snapshot that a `configure` message carries; takes its descriptor. NULL and *error when it cannot be read. */
 MUST_CHECK struct config *process_read_config(const struct ipc_configure *, struct text *error);

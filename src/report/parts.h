@@ -1,8 +1,8 @@
 #pragma once
 #include "report/report.h"
 /*
- * parts - the three parts of a DSN (RFC 6522 §3), each in a file, and what they share. All octets that others chose (remote
- * texts, addresses, envelope ids) go through the functions here: nothing of theirs can begin a line or a field.
+ * parts - the three parts of a DSN (RFC 6522 §3), each in a file, and what they share. All octets that others chose
+ * (remote texts, addresses, envelope ids) go through the functions here: nothing of theirs can begin a line or a field.
  */
 /* REPORT_TEXT_MAX: a field with it in must fit on a line of 998 octets (RFC 5322 §2.1.1). */
 enum { REPORT_LISTED_MAX = 100, REPORT_TEXT_MAX = 900, REPORT_CONTENT_MAX = 64 * 1024 };

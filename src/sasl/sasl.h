@@ -23,7 +23,8 @@ struct sasl_server { /* {0} then sasl_server_start */
 };
 void sasl_server_start(struct sasl_server *, const struct sasl_mechanism *);
 /* `has_response` false: none came yet (no initial response). SASL_CHALLENGE: *challenge (not encoded) is to be sent.
- * SASL_VERIFY: name, password (and authorization, empty or equal to name: else SASL_BAD) are filled. Each at most 1 KiB. */
+ * SASL_VERIFY: name, password (and authorization, empty or equal to name: else SASL_BAD) are filled. Each at most 1
+ * KiB. */
 enum sasl_result sasl_server_step(struct sasl_server *, bool has_response, slice response, struct text *challenge);
 void sasl_server_clear(struct sasl_server *); /* wipes and frees */
 
@@ -34,6 +35,6 @@ struct sasl_client {
 };
 /* The best of the words of an EHLO AUTH line that we know; NULL: none. */
 const struct sasl_mechanism *sasl_client_choose(slice offered);
-/* The next response, not encoded; false: the server asks for more than the mechanism has. First call: the initial response
- * (RFC 4954 §4); an empty one means that none is sent: "AUTH LOGIN" alone. */
+/* The next response, not encoded; false: the server asks for more than the mechanism has. First call: the initial
+ * response (RFC 4954 §4); an empty one means that none is sent: "AUTH LOGIN" alone. */
 MUST_CHECK bool sasl_client_step(struct sasl_client *, slice challenge, struct text *response);

@@ -3,24 +3,25 @@
 /*
  * dot - transparency of the content in DATA, RFC 5321 §4.5.2, both ways, in pieces of any size, without copying.
  *
- * Reading: network octets in, runs of content out (leading dots removed, the final CRLF of the content included). Data ends
- * at CRLF "." CRLF only, where the first CRLF may be that of the DATA command; a dot behind a bare LF or CR is
+ * Reading: network octets in, runs of content out (leading dots removed, the final CRLF of the content included). Data
+ * ends at CRLF "." CRLF only, where the first CRLF may be that of the DATA command; a dot behind a bare LF or CR is
  * content (SMTP smuggling). What a strict server refuses is told in `flags`: the policy is the caller's.
  *
  *     while (dot_reader_next(&reader, &input, &run))
  *         append(run);
  *     if (reader.has_ended) ...        // input starts behind the final CRLF
  *
- * Writing: content in, runs to send out (dots doubled). A bare CR or LF in the content is sent as CRLF, so that no receiver,
- * however lenient, sees an end of data in it. Content without a line that begins with a dot is one run: the input itself.
+ * Writing: content in, runs to send out (dots doubled). A bare CR or LF in the content is sent as CRLF, so that no
+ * receiver, however lenient, sees an end of data in it. Content without a line that begins with a dot is one run: the
+ * input itself.
  */
 enum { DOT_BARE_CR = 1, DOT_BARE_LF = 2, DOT_NUL = 4, DOT_8BIT = 8 };
 enum { TEXT_LINE_MAX = 998 }; /* §4.5.3.1.6, without CRLF */
-struct dot_reader { /* {0} is ready for the octets behind DATA's CRLF */
-    uint64_t octets;       /* of content so far */
-    uint64_t longest_line; /* octets, without line end, leading dot removed; only lines that have ended */
-    uint64_t line_octets;  /* of the line begun */
-    unsigned flags;        /* DOT_BARE_CR... */
+struct dot_reader {           /* {0} is ready for the octets behind DATA's CRLF */
+    uint64_t octets;          /* of content so far */
+    uint64_t longest_line;    /* octets, without line end, leading dot removed; only lines that have ended */
+    uint64_t line_octets;     /* of the line begun */
+    unsigned flags;           /* DOT_BARE_CR... */
     bool has_ended;
     uint8_t state;
 };

@@ -11,9 +11,9 @@ enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 
 enum dsn_return { DSN_RETURN_UNSET, DSN_RETURN_FULL, DSN_RETURN_HEADERS }; /* RFC 3461 §4.3 RET */
 
 struct recipient {
-    struct path forward_path;     /* where it goes now: after aliases */
-    struct path original;         /* as RCPT named it; equal to forward_path where no alias applied */
-    slice original_recipient;     /* ORCPT as given, "rfc822;ann@example.org" in xtext-decoded form; empty: none */
+    struct path forward_path; /* where it goes now: after aliases */
+    struct path original;     /* as RCPT named it; equal to forward_path where no alias applied */
+    slice original_recipient; /* ORCPT as given, "rfc822;ann@example.org" in xtext-decoded form; empty: none */
     unsigned notify;
 };
 struct envelope {
@@ -21,11 +21,11 @@ struct envelope {
     enum body_type body;
     bool smtputf8;
     enum dsn_return dsn_return;
-    slice envelope_id;            /* ENVID, xtext-decoded; empty: none */
-    slice account;                /* who signed in; empty: nobody */
+    slice envelope_id;                       /* ENVID, xtext-decoded; empty: none */
+    slice account;                           /* who signed in; empty: nobody */
     slice client_name, client_address, helo; /* for events, DSNs: where it came from */
-    slice listener;               /* which listener took it: "mx", "submission", "local" */
-    uint64_t arrived_ms;          /* wall clock of acceptance */
+    slice listener;                          /* which listener took it: "mx", "submission", "local" */
+    uint64_t arrived_ms;                     /* wall clock of acceptance */
     struct recipient *recipients;
     size_t recipient_count;
 };

@@ -14,8 +14,20 @@ enum action {
     ACTION_FAILED,    /* permanent failure: returned */
 };
 enum delivery_stage {
-    STAGE_NONE, STAGE_DNS, STAGE_CONNECT, STAGE_GREETING, STAGE_EHLO, STAGE_STARTTLS, STAGE_TLS, STAGE_AUTH,
-    STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_CONTENT, STAGE_MAILBOX, STAGE_POLICY
+    STAGE_NONE,
+    STAGE_DNS,
+    STAGE_CONNECT,
+    STAGE_GREETING,
+    STAGE_EHLO,
+    STAGE_STARTTLS,
+    STAGE_TLS,
+    STAGE_AUTH,
+    STAGE_MAIL,
+    STAGE_RCPT,
+    STAGE_DATA,
+    STAGE_CONTENT,
+    STAGE_MAILBOX,
+    STAGE_POLICY
 };
 const char *delivery_stage_name(enum delivery_stage); /* "connect", "rcpt"... */
 const char *action_name(enum action);                 /* RFC 3464 §2.3.3 words */
@@ -23,15 +35,18 @@ struct outcome {
     enum action action;
     enum delivery_stage stage;
     struct status status;
-    bool status_was_told;  /* `status` is in the remote's reply; else it was made from code and stage */
-    uint16_t reply_code;   /* 0: no reply was involved */
-    slice text;            /* the remote's reply text, or our own words */
-    slice remote_name;     /* MX name, socket, mailbox; empty: none reached */
-    slice remote_address;  /* "192.0.2.1:25" */
-    slice tls;             /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: plain */
-    bool expired;          /* ACTION_FAILED because the queue lifetime ended */
+    bool status_was_told; /* `status` is in the remote's reply; else it was made from code and stage */
+    uint16_t reply_code;  /* 0: no reply was involved */
+    slice text;           /* the remote's reply text, or our own words */
+    slice remote_name;    /* MX name, socket, mailbox; empty: none reached */
+    slice remote_address; /* "192.0.2.1:25" */
+    slice tls;            /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: plain */
+    bool expired;         /* ACTION_FAILED because the queue lifetime ended */
 };
-static inline bool outcome_is_final(enum action a) { return a == ACTION_DELIVERED || a == ACTION_RELAYED || a == ACTION_EXPANDED || a == ACTION_FAILED; }
+static inline bool outcome_is_final(enum action a)
+{
+    return a == ACTION_DELIVERED || a == ACTION_RELAYED || a == ACTION_EXPANDED || a == ACTION_FAILED;
+}
 static inline bool outcome_is_success(enum action a) { return outcome_is_final(a) && a != ACTION_FAILED; }
 void outcome_encode(struct text *, const struct outcome *);
 MUST_CHECK bool outcome_decode(struct arena *, slice *input, struct outcome *); /* takes its octets off *input */

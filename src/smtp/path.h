@@ -22,8 +22,8 @@ enum path_error {
     PATH_BAD_LOCAL_PART,
     PATH_BAD_DOMAIN,
     PATH_TOO_LONG,
-    PATH_NO_DOMAIN,   /* a mailbox without "@domain" */
-    PATH_NEEDS_UTF8,  /* well-formed, but only with SMTPUTF8 */
+    PATH_NO_DOMAIN,  /* a mailbox without "@domain" */
+    PATH_NEEDS_UTF8, /* well-formed, but only with SMTPUTF8 */
 };
 struct path_parse {
     enum path_error error;
@@ -34,8 +34,8 @@ struct path_parse path_parse(slice input, bool utf8);
 /* As path_parse, but without brackets and with nothing behind: "ann@example.org". */
 struct path_parse mailbox_parse(slice input, bool utf8);
 static inline bool path_is_null(struct path p) { return p.local_part.len == 0 && p.domain.len == 0; }
-/* The local part is "postmaster", without case; whatever the domain. RFC 5321 §4.5.1 gives it a meaning also without one:
- * for "<postmaster>" path_parse gives the local part and an empty domain. */
+/* The local part is "postmaster", without case; whatever the domain. RFC 5321 §4.5.1 gives it a meaning also without
+ * one: for "<postmaster>" path_parse gives the local part and an empty domain. */
 bool path_is_postmaster(struct path);
 /* Domain without case; local part as written after removing needless quotes, with case. */
 bool path_eq(struct path a, struct path b);

@@ -13,8 +13,8 @@ struct tls_server_params {
 /* NULL and *error for people ("the key does not belong to the certificate") on failure. */
 MUST_CHECK struct tls_context *tls_server_new(const struct tls_server_params *, struct text *error);
 struct tls_client_params {
-    bool verify;          /* check chain and name; else encrypted only (opportunistic, RFC 7435) */
-    slice ca_pem;         /* empty: the system's authorities */
+    bool verify;  /* check chain and name; else encrypted only (opportunistic, RFC 7435) */
+    slice ca_pem; /* empty: the system's authorities */
 };
 MUST_CHECK struct tls_context *tls_client_new(const struct tls_client_params *, struct text *error);
 struct tls_context *tls_context_hold(struct tls_context *);
@@ -31,6 +31,7 @@ struct tls_info {
 bool tls_get_info(const struct stream *, struct tls_info *);
 
 /* A self-signed certificate (ECDSA P-256, 10 years) for `hostname`, with its key, as PEM. */
-MUST_CHECK bool tls_make_self_signed(slice hostname, struct text *certificate_pem, struct text *key_pem, struct text *error);
+MUST_CHECK bool tls_make_self_signed(slice hostname, struct text *certificate_pem, struct text *key_pem,
+                                     struct text *error);
 /* Days until the first certificate of the PEM ends (negative: ended). False: not readable. */
 MUST_CHECK bool tls_certificate_days_left(slice certificate_pem, int64_t *days);

@@ -38,7 +38,8 @@ static int close_folder(void **state)
     return code;
 }
 
-static struct maildir_message make_named(const char *name, const char *domain, const char *local_part, const char *content)
+static struct maildir_message make_named(const char *name, const char *domain, const char *local_part,
+                                         const char *content)
 {
     return (struct maildir_message){ .name = slice_from_cstr(name),
                                      .domain = slice_from_cstr(domain),
@@ -141,9 +142,14 @@ static void refuses_names_that_leave_the_folder(void **state)
     static const struct {
         const char *domain, *local_part;
     } cases[] = {
-        { "..", "ann" },        { "example.test", ".." },     { "example.test", "" },
-        { "a/b", "ann" },       { "example.test", "a/../b" }, { "example.test", ".hidden" },
-        { "example.test", "a\nb" }, { "example.test", "a\x7f" },
+        { "..", "ann" },
+        { "example.test", ".." },
+        { "example.test", "" },
+        { "a/b", "ann" },
+        { "example.test", "a/../b" },
+        { "example.test", ".hidden" },
+        { "example.test", "a\nb" },
+        { "example.test", "a\x7f" },
     };
     struct store_folder *folder = *state;
     struct maildir_batch batch = { .root = folder->root, .host = "host" };
@@ -193,7 +199,8 @@ static void the_same_copy_is_not_stored_twice(void **state)
         maildir_store(&batch, (struct maildir_message *[]){ &first, &again }, 2);
         assert_int_equal(first.result, MAILDIR_OK);
         assert_int_equal(again.result, MAILDIR_OK);
-        assert_int_equal(count_entries(folder, "example.test/ann/new") + count_entries(folder, "example.test/ann/cur"), 1);
+        assert_int_equal(count_entries(folder, "example.test/ann/new") + count_entries(folder, "example.test/ann/cur"),
+                         1);
         text_free(&first.text);
         text_free(&again.text);
     }

@@ -36,7 +36,8 @@ static void add_outcome(struct text *to, const struct outcome *outcome)
     text_free(&status);
 }
 
-static void add_recipient(struct text *to, const struct control_loop *loop, const struct spool_message *message, size_t i)
+static void add_recipient(struct text *to, const struct control_loop *loop, const struct spool_message *message,
+                          size_t i)
 {
     const struct recipient *recipient = &message->envelope->recipients[i];
     const struct spool_recipient *state = &message->recipients[i];
@@ -63,7 +64,8 @@ static uint64_t most_attempts(const struct spool_message *message)
 }
 
 /* Open recipients first: where a list is cut, the finished ones are what nobody looks for. */
-static void add_recipients(struct text *to, const struct control_loop *loop, const struct spool_message *message, uint64_t most)
+static void add_recipients(struct text *to, const struct control_loop *loop, const struct spool_message *message,
+                           uint64_t most)
 {
     json_add_name(to, SLICE("recipients"));
     text_add_byte(to, '[');

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 
 struct question {
-    struct list node;  /* among `unheard` while it waits to be told that keyring is away */
+    struct list node; /* among `unheard` while it waits to be told that keyring is away */
     uint64_t number;
     void (*answer)(void *context, bool ok, bool temporary, slice account); /* NULL: cancelled */
     void *context;
@@ -29,7 +29,8 @@ struct keyring_client *keyring_client_new(struct loop *loop)
     return client;
 }
 
-void keyring_client_on_accounts(struct keyring_client *client, void (*accounts)(void *context, slice names), void *context)
+void keyring_client_on_accounts(struct keyring_client *client, void (*accounts)(void *context, slice names),
+                                void *context)
 {
     client->accounts = accounts;
     client->accounts_context = context;

@@ -1,8 +1,8 @@
 #pragma once
 #include "ipc/ipc.h"
 /*
- * keyring_client - one loop's side of the channel to keyring: asks whether passwords are right, hears the account names.
- * While keyring is away every question is answered "temporarily not known".
+ * keyring_client - one loop's side of the channel to keyring: asks whether passwords are right, hears the account
+ * names. While keyring is away every question is answered "temporarily not known".
  */
 struct keyring_client;
 struct keyring_client *keyring_client_new(struct loop *);

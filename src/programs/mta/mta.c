@@ -87,7 +87,8 @@ static struct directory *make_directory(const struct mta *mta, const struct conf
 
 static bool make_snapshot(struct mta *mta, struct config *config, struct snapshot *snapshot, struct text *error)
 {
-    struct tls_server_params params = { .certificate_pem = config->tls.certificate_pem, .key_pem = config->tls.key_pem };
+    struct tls_server_params params = { .certificate_pem = config->tls.certificate_pem,
+                                        .key_pem = config->tls.key_pem };
     struct directory *directory = make_directory(mta, config, error);
     struct tls_context *tls = directory ? tls_server_new(&params, error) : NULL;
     if (!tls) {
@@ -192,9 +193,8 @@ static void on_peer(void *context, const struct ipc_peer *message)
     if (is_keyring && message->loop == 0)
         keyring_client_connect(mta->keyring, message->channel);
     else
-        send_fd(mta, (struct placed_fd){ .loop = message->loop,
-                                         .kind = is_keyring ? FD_KEYRING : FD_MAILBOX,
-                                         .fd = message->channel });
+        send_fd(mta, (struct placed_fd){
+                         .loop = message->loop, .kind = is_keyring ? FD_KEYRING : FD_MAILBOX, .fd = message->channel });
 }
 
 /* ---- start: configuration, account names and `begin` have come ---- */
@@ -454,9 +454,10 @@ static void close_mta(struct mta *mta)
 int mta_main(int supervisor_fd)
 {
     static const char *const read_write[] = { FOLDER_SPOOL, FOLDER_LOG "/mta", NULL };
-    static const char *const read_only[] = { "/etc", "/usr/share/dns", "/usr/lib/ssl", "/usr/share/ca-certificates",
-                                             "/proc/self", "/proc/sys", "/dev/urandom", "/usr/share/zoneinfo",
-                                             "/run/systemd/resolve", NULL };
+    static const char *const read_only[] = {
+        "/etc",      "/usr/share/dns", "/usr/lib/ssl",        "/usr/share/ca-certificates", "/proc/self",
+        "/proc/sys", "/dev/urandom",   "/usr/share/zoneinfo", "/run/systemd/resolve",       NULL
+    };
     struct confine_rules rules = { read_write, read_only, CONFINE_INTERNET };
     struct text error = { 0 };
     bool ok = confine_self(&rules, &error);

@@ -28,9 +28,9 @@ struct job {
     struct arena memory;
 };
 
-static const char *const kind_names[] = { [REPORT_FAILED] = "failed",
-                                          [REPORT_DELAYED] = "delayed",
-                                          [REPORT_RELAYED] = "relayed" };
+static const char *const kind_names[] = {
+    [REPORT_FAILED] = "failed", [REPORT_DELAYED] = "delayed", [REPORT_RELAYED] = "relayed"
+};
 
 struct reports *reports_new(struct loop *loop, struct spool *spool, struct event_log *events)
 {
@@ -143,8 +143,8 @@ static void commit(struct job *job, slice content)
     envelope.recipients = ARENA_NEW_ARRAY(&job->memory, struct recipient, target_count);
     envelope.recipient_count = target_count;
     for (size_t i = 0; i < target_count; i++)
-        envelope.recipients[i] = (struct recipient){ .forward_path = targets[i],
-                                                     .original = job->message->envelope->reverse_path };
+        envelope.recipients[i] =
+            (struct recipient){ .forward_path = targets[i], .original = job->message->envelope->reverse_path };
     struct spool_draft *draft = spool_begin(reports->spool);
     if (!draft) {
         end_job(job, false);
@@ -213,8 +213,8 @@ static size_t keep_due(struct job *job, const uint32_t *recipients, const struct
 }
 
 void reports_make(void *context, int kind, struct spool_message *message, const uint32_t *recipients,
-                  const struct outcome *outcomes, size_t count, uint64_t give_up_ms, void (*done)(void *context, bool ok),
-                  void *done_context)
+                  const struct outcome *outcomes, size_t count, uint64_t give_up_ms,
+                  void (*done)(void *context, bool ok), void *done_context)
 {
     struct job *job = MEMORY_NEW(struct job);
     *job = (struct job){ .reports = context,

@@ -4,8 +4,8 @@
 #include "smtp/outcome.h"
 #include "spool/spool.h"
 /*
- * reports - delivery status notifications on their way: loads what a report quotes, lets report/ write it, commits it like
- * any other message and hands it to the schedule. What to say is report/'s; when is schedule/'s.
+ * reports - delivery status notifications on their way: loads what a report quotes, lets report/ write it, commits it
+ * like any other message and hands it to the schedule. What to say is report/'s; when is schedule/'s.
  */
 struct reports;
 struct reports *reports_new(struct loop *, struct spool *, struct event_log *);

@@ -2,9 +2,9 @@
 #include "event/event.h"
 #include "spool/spool.h"
 /*
- * spool_watch - what the operator should know of a journal, as events: what recovery found, no space, broken. A broken journal
- * acknowledges nothing more, so the process ends shortly after; the supervisor starts it again and recovery sees what
- * the disk really holds.
+ * spool_watch - what the operator should know of a journal, as events: what recovery found, no space, broken. A broken
+ * journal acknowledges nothing more, so the process ends shortly after; the supervisor starts it again and recovery
+ * sees what the disk really holds.
  */
 struct spool_watch {
     struct loop *loop;

@@ -8,7 +8,7 @@
 
 #define RECEIVE_PATIENCE_MS SECONDS(5)
 #define DELIVER_PATIENCE_MS SECONDS(5)
-#define EVENT_FLUSH_MS 200
+#define EVENT_FLUSH_MS      200
 
 struct snapshot snapshot_hold(const struct snapshot *snapshot)
 {
@@ -136,28 +136,28 @@ static void wire(struct stages *stages, unsigned loop_count, struct dns *dns)
 {
     stages->reports = reports_new(stages->loop, stages->spool, stages->events);
     stages->deliverer = deliverer_new(&(struct deliver_doors){ .loop = stages->loop,
-                                                                .spool = stages->spool,
-                                                                .dns = dns,
-                                                                .events = stages->events,
-                                                                .mailbox = mailbox_of_the_moment,
-                                                                .owner = stages });
-    stages->schedule = schedule_new(&(struct schedule_doors){ .loop = stages->loop,
                                                                .spool = stages->spool,
+                                                               .dns = dns,
                                                                .events = stages->events,
-                                                               .deliver = deliverer_door(stages->deliverer),
-                                                               .report = reports_make,
-                                                               .reports = stages->reports });
+                                                               .mailbox = mailbox_of_the_moment,
+                                                               .owner = stages });
+    stages->schedule = schedule_new(&(struct schedule_doors){ .loop = stages->loop,
+                                                              .spool = stages->spool,
+                                                              .events = stages->events,
+                                                              .deliver = deliverer_door(stages->deliverer),
+                                                              .report = reports_make,
+                                                              .reports = stages->reports });
     deliverer_set_schedule(stages->deliverer, schedule_door(stages->schedule));
     reports_set_accepted(stages->reports, schedule_accepted, stages->schedule);
     stages->receiver = receiver_new(&(struct receive_doors){ .loop = stages->loop,
-                                                              .loop_count = loop_count,
-                                                              .spool = stages->spool,
-                                                              .events = stages->events,
-                                                              .verify_password = keyring_client_verify,
-                                                              .cancel_verify = keyring_client_cancel,
-                                                              .keyring = stages->keyring,
-                                                              .accepted = schedule_accepted,
-                                                              .schedule = stages->schedule });
+                                                             .loop_count = loop_count,
+                                                             .spool = stages->spool,
+                                                             .events = stages->events,
+                                                             .verify_password = keyring_client_verify,
+                                                             .cancel_verify = keyring_client_cancel,
+                                                             .keyring = stages->keyring,
+                                                             .accepted = schedule_accepted,
+                                                             .schedule = stages->schedule });
 }
 
 bool stages_open(struct stages *stages, const struct stages_params *params, struct text *error)
@@ -195,11 +195,12 @@ void stages_configure(struct stages *stages, const struct snapshot *snapshot)
     stages->snapshot = snapshot_hold(snapshot);
     const struct config *config = snapshot->config;
     receiver_configure(stages->receiver, snapshot->config, snapshot->tls, snapshot->directory);
-    deliverer_configure(stages->deliverer, &(struct deliver_params){ .hostname = config->hostname,
-                                                                      .source_v4 = config->delivery.source_v4,
-                                                                      .source_v6 = config->delivery.source_v6,
-                                                                      .connect_timeout_ms = config->delivery.connect_timeout,
-                                                                      .idle_ms = config->delivery.idle_connection });
+    deliverer_configure(stages->deliverer,
+                        &(struct deliver_params){ .hostname = config->hostname,
+                                                  .source_v4 = config->delivery.source_v4,
+                                                  .source_v6 = config->delivery.source_v6,
+                                                  .connect_timeout_ms = config->delivery.connect_timeout,
+                                                  .idle_ms = config->delivery.idle_connection });
     reports_configure(stages->reports, config->hostname, snapshot->directory);
     schedule_configure(stages->schedule, snapshot->config, snapshot->directory);
     spool_set_reserve(stages->spool, config->spool.reserve);

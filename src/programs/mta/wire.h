@@ -36,7 +36,7 @@ struct stages {
     struct schedule *schedule;
     struct deliverer *deliverer;
     struct keyring_client *keyring; /* borrowed */
-    struct ipc_channel *mailbox; /* NULL while the mailbox process restarts */
+    struct ipc_channel *mailbox;    /* NULL while the mailbox process restarts */
     struct reports *reports;
     struct loop_hook turn_end;
     struct timer flush_timer;

@@ -19,8 +19,8 @@ bool child_open_program(int *program, struct text *error)
 
 /* What children get of our environment: never all of it, for it may hold the secrets that ${NAME} in the configuration
  * refers to. */
-static const char *const passed_on[] = { "LANG",          "PATH",          "TZ",           "JOURNAL_STREAM",
-                                         "ASAN_OPTIONS",  "LSAN_OPTIONS",  "TSAN_OPTIONS", "UBSAN_OPTIONS" };
+static const char *const passed_on[] = { "LANG",         "PATH",         "TZ",           "JOURNAL_STREAM",
+                                         "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS" };
 enum { ENVIRONMENT_MAX = COUNT(passed_on) + 1 };
 
 static void choose_environment(char *environment[ENVIRONMENT_MAX])

@@ -9,11 +9,11 @@
 struct child {
     const char *role; /* "mta" */
     struct owner owner;
-    pid_t pid;        /* 0: not running */
+    pid_t pid; /* 0: not running */
     struct ipc_channel *channel;
     bool is_ready;
-    uint64_t started_ms;   /* monotonic */
-    unsigned failures;     /* ends in a row, each within a minute of its start */
+    uint64_t started_ms; /* monotonic */
+    unsigned failures;   /* ends in a row, each within a minute of its start */
     struct timer restart;
     struct supervisor *supervisor;
 };

@@ -115,10 +115,14 @@ bool folders_prepare(const char *dir, const struct owners *owners, struct text *
         mode_t mode;
         struct owner owner;
     } folders[] = {
-        { FOLDER_RUN, 0755, owners->self },        { FOLDER_KEYS, 0700, owners->self },
-        { FOLDER_LOG, 0755, owners->self },        { FOLDER_LOG "/mta", 0750, owners->mta },
-        { FOLDER_LOG "/keyring", 0750, owners->keyring }, { FOLDER_LOG "/mailbox", 0750, owners->mailbox },
-        { FOLDER_SPOOL, 0700, owners->mta },       { FOLDER_ACCOUNTS, 0700, owners->keyring },
+        { FOLDER_RUN, 0755, owners->self },
+        { FOLDER_KEYS, 0700, owners->self },
+        { FOLDER_LOG, 0755, owners->self },
+        { FOLDER_LOG "/mta", 0750, owners->mta },
+        { FOLDER_LOG "/keyring", 0750, owners->keyring },
+        { FOLDER_LOG "/mailbox", 0750, owners->mailbox },
+        { FOLDER_SPOOL, 0700, owners->mta },
+        { FOLDER_ACCOUNTS, 0700, owners->keyring },
         { FOLDER_MAIL, 0700, owners->mailbox },
     };
     for (size_t i = 0; i < COUNT(folders); i++)
@@ -163,7 +167,8 @@ bool folders_lock(int *lock, struct text *error)
     if (!take_lock(*lock)) {
         text_add_format(error,
                         "another Postrider serves this folder already (process %d); stop it first, or give this one "
-                        "another dir", (int)lock_owner(*lock));
+                        "another dir",
+                        (int)lock_owner(*lock));
         return false;
     }
     char owner[32];

@@ -12,7 +12,8 @@
 static void add_socket(struct bound_sockets *sockets, slice name, enum listener_role role, unsigned loop, int fd)
 {
     sockets->items = memory_resize(sockets->items, (sockets->count + 1) * sizeof *sockets->items);
-    sockets->items[sockets->count++] = (struct bound_socket){ .name = memory_copy_cstr(name.ptr, name.len), .role = role, .loop = loop, .fd = fd };
+    sockets->items[sockets->count++] =
+        (struct bound_socket){ .name = memory_copy_cstr(name.ptr, name.len), .role = role, .loop = loop, .fd = fd };
 }
 
 /* The inode of the socket that listens on `port`, from /proc/net/tcp or tcp6; 0: none found. */
@@ -84,7 +85,8 @@ static void add_port_owner(struct text *error, const struct address *address)
     closedir(processes);
 }
 
-static void explain(struct text *error, const struct config_listener *listener, const struct address *address, int number)
+static void explain(struct text *error, const struct config_listener *listener, const struct address *address,
+                    int number)
 {
     text_add_cstr(error, "cannot listen on ");
     text_add_address_with_port(error, address);
@@ -116,8 +118,8 @@ static bool port_is_free(const struct address *address)
     return is_free;
 }
 
-static bool open_address(struct bound_sockets *sockets, const struct config_listener *listener, slice text, unsigned loops,
-                         struct text *error)
+static bool open_address(struct bound_sockets *sockets, const struct config_listener *listener, slice text,
+                         unsigned loops, struct text *error)
 {
     struct address address;
     if (!address_parse_with_port(text, &address)) {
@@ -146,8 +148,8 @@ bool listeners_open(struct bound_sockets *sockets, const struct config *config, 
     return true;
 }
 
-bool listeners_open_unix(struct bound_sockets *sockets, const char *name, const char *path, unsigned mode,
-                         unsigned uid, struct text *error)
+bool listeners_open_unix(struct bound_sockets *sockets, const char *name, const char *path, unsigned mode, unsigned uid,
+                         struct text *error)
 {
     int fd = listener_bind_unix(path, mode);
     if (fd < 0 || (uid != geteuid() && lchown(path, uid, (gid_t)-1) != 0)) {

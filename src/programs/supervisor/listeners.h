@@ -5,7 +5,7 @@
  * supervisor so that a restart of mta refuses no connection.
  */
 struct bound_socket {
-    char *name; /* the listener's; "unix:control", "unix:accounts" */
+    char *name;              /* the listener's; "unix:control", "unix:accounts" */
     enum listener_role role; /* of a TCP listener */
     unsigned loop;
     int fd;

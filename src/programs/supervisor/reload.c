@@ -15,27 +15,27 @@ static void add_name(struct text *names, const char *section, const char *field)
     text_add_format(names, "%s%s", section, field);
 }
 
-#define EQUAL_BOOL(a, b) ((a) == (b))
-#define EQUAL_COUNT(a, b) ((a) == (b))
-#define EQUAL_DURATION(a, b) ((a) == (b))
-#define EQUAL_SIZE(a, b) ((a) == (b))
-#define EQUAL_CHOICE(name) EQUAL_BOOL
-#define EQUAL_TEXT(a, b) slice_eq((a), (b))
-#define EQUAL_NAME(a, b) slice_eq((a), (b))
-#define EQUAL_FILE(a, b) slice_eq((a), (b))
-#define EQUAL_SECRET(a, b) slice_eq((a), (b))
+#define EQUAL_BOOL(a, b)      ((a) == (b))
+#define EQUAL_COUNT(a, b)     ((a) == (b))
+#define EQUAL_DURATION(a, b)  ((a) == (b))
+#define EQUAL_SIZE(a, b)      ((a) == (b))
+#define EQUAL_CHOICE(name)    EQUAL_BOOL
+#define EQUAL_TEXT(a, b)      slice_eq((a), (b))
+#define EQUAL_NAME(a, b)      slice_eq((a), (b))
+#define EQUAL_FILE(a, b)      slice_eq((a), (b))
+#define EQUAL_SECRET(a, b)    slice_eq((a), (b))
 #define EQUAL_ADDRESSES(a, b) lists_equal((a), (b))
-#define EQUAL_NAMES(a, b) lists_equal((a), (b))
-#define EQUAL_TEXTS(a, b) lists_equal((a), (b))
-#define EQUAL_NETWORKS(a, b) lists_equal((a), (b))
-#define ONLY_LIVE false
-#define ONLY_RESTART true
+#define EQUAL_NAMES(a, b)     lists_equal((a), (b))
+#define EQUAL_TEXTS(a, b)     lists_equal((a), (b))
+#define EQUAL_NETWORKS(a, b)  lists_equal((a), (b))
+#define ONLY_LIVE             false
+#define ONLY_RESTART          true
 #define COMPARE(field, type, preset, lowest, highest, change, manual)                                                  \
     if (ONLY_##change && !EQUAL_##type(OLD->field, NEW->field))                                                        \
         add_name(names, PREFIX, #field);
 
-#define OLD old
-#define NEW new
+#define OLD    old
+#define NEW    new
 #define PREFIX ""
 static void compare_server(struct text *names, const struct config *old, const struct config *new)
 {
@@ -45,19 +45,16 @@ static void compare_server(struct text *names, const struct config *old, const s
 #undef NEW
 #undef PREFIX
 
-#define OLD (&old->dns)
-#define NEW (&new->dns)
+#define OLD    (&old->dns)
+#define NEW    (&new->dns)
 #define PREFIX "dns."
-static void compare_dns(struct text *names, const struct config *old, const struct config *new)
-{
-    DNS_OPTIONS(COMPARE)
-}
+static void compare_dns(struct text *names, const struct config *old, const struct config *new) { DNS_OPTIONS(COMPARE) }
 #undef OLD
 #undef NEW
 #undef PREFIX
 
-#define OLD (&old->spool)
-#define NEW (&new->spool)
+#define OLD    (&old->spool)
+#define NEW    (&new->spool)
 #define PREFIX "spool."
 static void compare_spool(struct text *names, const struct config *old, const struct config *new)
 {

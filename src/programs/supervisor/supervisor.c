@@ -32,12 +32,12 @@ static const char *const roles[CHILDREN] = { [KEYRING] = "keyring", [MAILBOX] = 
 
 /* How long a stop may take: what is in flight ends, then the process is told to end at once, then it is killed. */
 #define STOP_PATIENCE_MS SECONDS(10)
-#define STOP_AT_ONCE_MS SECONDS(3)
+#define STOP_AT_ONCE_MS  SECONDS(3)
 /* Ctrl-C often comes twice: from the terminal to its whole group, and from the script or `timeout` in front of us. */
-#define SAME_SIGNAL_MS SECONDS(1)
-#define RESTART_FIRST_MS 100
+#define SAME_SIGNAL_MS     SECONDS(1)
+#define RESTART_FIRST_MS   100
 #define RESTART_LONGEST_MS SECONDS(30)
-#define STEADY_MS SECONDS(60) /* a process that ran this long starts again without a wait */
+#define STEADY_MS          SECONDS(60) /* a process that ran this long starts again without a wait */
 
 struct supervisor {
     const struct supervisor_params *params;
@@ -113,9 +113,9 @@ static int config_to_fd(const struct config *config, enum config_share share)
 
 static void send_config(struct supervisor *s, unsigned which)
 {
-    static const enum config_share shares[CHILDREN] = { [KEYRING] = CONFIG_FOR_KEYRING,
-                                                        [MAILBOX] = CONFIG_FOR_MAILBOX,
-                                                        [MTA] = CONFIG_FOR_MTA };
+    static const enum config_share shares[CHILDREN] = {
+        [KEYRING] = CONFIG_FOR_KEYRING, [MAILBOX] = CONFIG_FOR_MAILBOX, [MTA] = CONFIG_FOR_MTA
+    };
     int fd = config_to_fd(s->config, shares[which]);
     if (fd < 0) {
         event_trouble(s->log, "cannot pass the configuration on to %s: %s", roles[which], strerror(errno));
@@ -153,7 +153,8 @@ static void link_to_mta(struct supervisor *s, unsigned which)
             event_trouble(s->log, "cannot make a channel between mta and %s: %s", roles[which], strerror(errno));
             return;
         }
-        ipc_send_peer(mta, &(struct ipc_peer){ .process = slice_from_cstr(roles[which]), .loop = loop, .channel = pair[0] });
+        ipc_send_peer(mta,
+                      &(struct ipc_peer){ .process = slice_from_cstr(roles[which]), .loop = loop, .channel = pair[0] });
         ipc_send_peer(other, &(struct ipc_peer){ .process = SLICE("mta"), .loop = loop, .channel = pair[1] });
     }
 }
@@ -389,19 +390,19 @@ static void refuse_config(struct supervisor *s, slice text)
     event_end(s->log);
 }
 
-static void take_config(struct supervisor *s, struct config *new)
+static void take_config(struct supervisor *s, struct config *renewed)
 {
     struct text names = { 0 };
-    reload_list_restart_options(&names, s->config, new);
+    reload_list_restart_options(&names, s->config, renewed);
     if (names.len)
         event_trouble(s->log, "changed, but takes effect only after a restart: %s", text_cstr(&names));
     text_free(&names);
     config_release(s->config);
-    s->config = new;
+    s->config = renewed;
     for (unsigned i = 0; i < CHILDREN; i++)
         if (s->children[i].channel)
             send_config(s, i);
-    process_configure_log(s->log, new);
+    process_configure_log(s->log, renewed);
     event_start(s->log, EVENT_config_loaded);
     event_cstr(s->log, "file", s->config_file ? s->config_file : s->params->config_name);
     event_end(s->log);
@@ -412,14 +413,14 @@ static void on_sighup(void *context)
     struct supervisor *s = context;
     struct config_mistakes mistakes = { 0 };
     struct text text = { 0 };
-    struct config *new = read_config(s, &mistakes);
-    if (new && certificate_provide(new, &text)) {
-        take_config(s, new);
+    struct config *renewed = read_config(s, &mistakes);
+    if (renewed && certificate_provide(renewed, &text)) {
+        take_config(s, renewed);
     } else {
         mistakes_to_text(&mistakes, &text);
         refuse_config(s, text_slice(&text));
-        if (new)
-            config_release(new);
+        if (renewed)
+            config_release(renewed);
     }
     text_free(&text);
     config_mistakes_free(&mistakes);

@@ -8,8 +8,8 @@
  *          SIGHUP: the configuration and its certificates are read again; no session is dropped.
  */
 struct supervisor_params {
-    const char *config_file; /* `serve`; NULL: the text below (`local`) */
-    slice config_text;       /* borrowed for the whole run */
+    const char *config_file;                 /* `serve`; NULL: the text below (`local`) */
+    slice config_text;                       /* borrowed for the whole run */
     const char *config_name, *config_folder; /* with config_text: for mistakes, for relative names */
     bool users_are_optional; /* `local`: when the system users do not exist, everything runs as the caller */
 };
