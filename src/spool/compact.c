@@ -53,6 +53,11 @@ void spool_compact_loaded(struct spool *spool, struct entry *entry, bool ok)
         group_add_message(spool, entry, NULL, NULL);
         return;
     }
+    spool_compact_gave_up(spool, entry);
+}
+
+void spool_compact_gave_up(struct spool *spool, struct entry *entry)
+{
     entry->is_moving = false;
     spool->moves--;
 }

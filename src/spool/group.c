@@ -388,6 +388,14 @@ static bool fits(const struct segment *s, const struct group *g, bool is_last)
     return s->used + kept + g->octets <= s->octets;
 }
 
+static void forget_refused(struct spool *spool, struct entry *entry)
+{
+    if (entry->is_large)
+        spool->large_live_octets -= entry->message.content_octets;
+    entry->is_finished = true;
+    spool_content_settle(spool, entry);
+}
+
 /* Messages that found no room are refused; the outcomes beside them stay. */
 static void drop_messages(struct spool *spool, struct group *g)
 {
@@ -406,18 +414,47 @@ static void drop_messages(struct spool *spool, struct group *g)
         struct entry *entry = refused[i].entry;
         entry->writing--;
         if (!refused[i].done) {
-            spool_compact_loaded(spool, entry, false);
+            spool_compact_gave_up(spool, entry);
             spool_content_settle(spool, entry);
             continue;
         }
         if (entry->is_large)
             spool_large_remove_later(spool, entry->message.id, 0);
-        entry->is_finished = true;
-        spool_content_settle(spool, entry);
+        forget_refused(spool, entry);
         if (!spool->is_closing)
             refused[i].done(refused[i].context, SPOOL_FULL, NULL);
     }
     memory_free(refused);
+    if (!spool->is_closing)
+        spool_large_remove_due(spool); /* the room may be what is missing */
+}
+
+static bool is_hopeless(const struct spool *spool, const struct group *g)
+{
+    if (fits(spool->current, g, !spool->next))
+        return false;
+    return spool->next ? !fits(spool->next, g, true) : spool->allocation_failed;
+}
+
+/* All its messages were refused, and nobody needs its sync: writing its first record, of which there is one for each
+ * refused mail, would only use up the room that is kept for outcomes. */
+static bool is_pointless(const struct spool *spool, const struct group *g)
+{
+    bool is_empty = g->dropped_count > 0 && g->record_count - g->dropped_count == 1 && g->waiter_count == 0;
+    bool is_synced = spool->durable_group == spool->written_group || spool->flying_count > 0;
+    return is_empty && is_synced;
+}
+
+/* True: there is nothing left to write. */
+static bool refuse_what_has_no_room(struct spool *spool, struct group *g)
+{
+    if (g->has_messages && is_hopeless(spool, g))
+        drop_messages(spool, g);
+    if (!is_pointless(spool, g))
+        return false;
+    list_remove(&g->link);
+    put_group_back(spool, g);
+    return true;
 }
 
 /* Gives the first waiting group its place. False: it has to wait for a segment, or for a flight that ends. */
@@ -426,11 +463,6 @@ static bool make_room(struct spool *spool, struct group *g)
     size_t flight;
     if (spool->current && !segment_find_flight(spool, spool->current, &flight))
         return false;
-    if (fits(spool->current, g, !spool->next))
-        return true;
-    bool is_hopeless = spool->next ? !fits(spool->next, g, true) : spool->allocation_failed;
-    if (is_hopeless && g->has_messages)
-        drop_messages(spool, g);
     if (fits(spool->current, g, !spool->next))
         return true;
     segments_prepare(spool);
@@ -461,6 +493,8 @@ void groups_start(struct spool *spool)
         struct group *g = LIST_ITEM(spool->waiting.next, struct group, link);
         if (!may_start(spool, g->wants_sync))
             break;
+        if (refuse_what_has_no_room(spool, g))
+            continue;
         if (!make_room(spool, g))
             return; /* goes on when the segment is there, or at the end of the turn in which a flight ends */
         list_remove(&g->link);
@@ -514,8 +548,7 @@ static void fail_pending(struct spool *spool, struct group *g)
         }
         if (p->entry->segment)
             segment_remove_live(spool, p->entry, g->number);
-        p->entry->is_finished = true;
-        spool_content_settle(spool, p->entry);
+        forget_refused(spool, p->entry);
         if (!spool->is_closing)
             p->done(p->context, SPOOL_BROKEN, NULL);
     }
@@ -644,6 +677,8 @@ void groups_drain(struct spool *spool)
     }
     while (!list_is_empty(&spool->waiting) && !spool->is_broken) {
         struct group *g = LIST_ITEM(spool->waiting.next, struct group, link);
+        if (refuse_what_has_no_room(spool, g))
+            continue;
         if (!make_room(spool, g)) {
             int error = segment_prepare_now(spool);
             if (error)

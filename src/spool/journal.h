@@ -226,6 +226,7 @@ void spool_content_arm_trim(struct spool *);
 /* compact.c */
 void spool_compact(struct spool *);
 void spool_compact_loaded(struct spool *, struct entry *, bool ok);
+void spool_compact_gave_up(struct spool *, struct entry *); /* it stays where it stands; a later compaction tries anew */
 void spool_compact_moved(struct spool *, struct entry *, struct segment *to, uint64_t offset, uint32_t record_octets);
 
 /* draft.c */

@@ -417,6 +417,7 @@ static void on_state(void *context, enum spool_result state, slice text)
 struct full_disk {
     struct disk disk;
     bool is_full;
+    struct fixture *reads_slowly; /* the next read lasts until the journal is full */
 };
 
 static int allocate_or_not(struct disk *disk, int fd, uint64_t octets)
@@ -470,6 +471,127 @@ static void refuses_mail_but_not_outcomes_on_a_full_disk(void **state)
     accept_octets(f, 20000, 1, 1);
     fixture_reopen(f);
     assert_int_equal(spool_count(f->spool), 1);
+    fixture_close(f);
+    f->params.disk = NULL;
+    fixture_open(f);
+}
+
+/* Down to the last octet that is not kept for outcomes. */
+static void fill_journal(struct fixture *f)
+{
+    static const size_t sizes[] = { 20000, 1000, 10 };
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        struct answer answer = { .result = SPOOL_OK };
+        for (unsigned n = 0; answer.result == SPOOL_OK; n++) {
+            assert_true(n < 1000);
+            commit_octets(f, sizes[i], n, 1, &answer);
+            fake_pass(f->loop, 3);
+            assert_int_equal(answer.count, 1);
+        }
+        assert_int_equal(answer.result, SPOOL_FULL);
+    }
+}
+
+static size_t count_large_files(const struct fixture *f)
+{
+    char path[128];
+    size_t count = 0;
+    snprintf(path, sizeof(path), "%s/large", f->dir);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        count += e->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+/* What was refused takes no room: not in the count, not as a file, and not from what is kept for outcomes. */
+static void refused_mail_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct full_disk disk = { .disk = *disk_real() };
+    struct spool_statistics before, after;
+    struct answer answer;
+    disk.disk.allocate = allocate_or_not;
+    f->params.disk = &disk.disk;
+    fixture_reopen(f);
+    struct spool_message *m = accept_octets(f, 10, 1, 1);
+    disk.is_full = true;
+    fake_pass(f->loop, 50);
+    fill_journal(f);
+    fake_pass(f->loop, 2000);
+    spool_get_statistics(f->spool, &before);
+    for (unsigned i = 0; i < 300; i++) {
+        commit_octets(f, i % 3 ? 10 : 100000, i, 1, &answer);
+        fake_pass(f->loop, 3);
+        assert_int_equal(answer.count, 1);
+        assert_int_equal(answer.result, SPOOL_FULL);
+    }
+    spool_get_statistics(f->spool, &after);
+    assert_int_equal(after.live_octets, before.live_octets);
+    assert_int_equal(after.disk_octets, before.disk_octets);
+    assert_int_equal(after.groups, before.groups);
+    assert_int_equal(count_large_files(f), 0);
+    /* beside an outcome that waits for its sync a refused one changes nothing: it comes within the second */
+    uint64_t id = m->id;
+    assert_true(spool_record(f->spool, m, 0, &relayed, 0));
+    fake_pass(f->loop, 20);
+    commit_octets(f, 10, 1, 1, &answer);
+    fake_pass(f->loop, 1100);
+    assert_int_equal(answer.result, SPOOL_FULL);
+    spool_get_statistics(f->spool, &after);
+    assert_true(after.syncs > before.syncs && after.groups <= before.groups + 2);
+    fixture_reopen(f);
+    assert_null(spool_find(f->spool, id));
+    fixture_close(f);
+    f->params.disk = NULL;
+    fixture_open(f);
+}
+
+static ssize_t read_slowly(struct disk *disk, int fd, void *to, size_t octets, uint64_t offset)
+{
+    struct full_disk *full = CONTAINER_OF(disk, struct full_disk, disk);
+    struct fixture *f = full->reads_slowly;
+    full->reads_slowly = NULL;
+    if (f)
+        fill_journal(f);
+    return disk_real()->read(disk, fd, to, octets, offset);
+}
+
+/* A message that is moved forward is read and found damaged when there is no room for its copy any more. */
+static void moves_nothing_on_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct full_disk disk = { .disk = *disk_real() };
+    struct spool_statistics before, after;
+    struct loading l = { 0 };
+    char path[128];
+    uint64_t id = accept_octets(f, 5000, 1, 1)->id;
+    disk.disk.allocate = allocate_or_not;
+    disk.disk.read = read_slowly;
+    f->params.disk = &disk.disk;
+    fixture_reopen(f);
+    segment_path(f, 1, path);
+    change_octet(path, SEGMENT_HEADER_OCTETS + 3000, 1);
+    fake_pass(f->loop, 50);
+    disk.is_full = true;
+    disk.reads_slowly = f;
+    for (unsigned i = 0; disk.reads_slowly && i < 100; i++)
+        spool_record(f->spool, accept_octets(f, 20000, i, 1), 0, &relayed, 0);
+    assert_null(disk.reads_slowly);
+    spool_get_statistics(f->spool, &before);
+    fake_pass(f->loop, 500);
+    spool_get_statistics(f->spool, &after);
+    assert_true(after.groups - before.groups <= 3); /* the last outcomes */
+    assert_non_null(spool_find(f->spool, id));
+    disk.is_full = false;
+    fake_pass(f->loop, 3000);
+    accept_octets(f, 10, 1, 1);
+    fake_pass(f->loop, 50);
+    assert_int_equal(access(path, F_OK), -1); /* now it has moved, and is what it was */
+    fixture_reopen(f);
+    assert_false(spool_load(f->spool, spool_find(f->spool, id), &l.content, loading_take, &l));
+    fake_settle(f->loop);
+    assert_int_equal(l.result, SPOOL_DAMAGED);
     fixture_close(f);
     f->params.disk = NULL;
     fixture_open(f);
@@ -573,6 +695,8 @@ int main(void)
         SPOOL_TEST(ids_are_not_given_twice_after_all_is_delivered),
         SPOOL_TEST(parses_ids),
         SPOOL_TEST(refuses_mail_but_not_outcomes_on_a_full_disk),
+        SPOOL_TEST(refused_mail_leaves_nothing),
+        SPOOL_TEST(moves_nothing_on_a_full_disk),
         SPOOL_TEST(starts_on_a_full_disk),
         SPOOL_TEST(makes_small_segments_when_large_ones_do_not_fit),
         SPOOL_TEST(keeps_a_reserve),
