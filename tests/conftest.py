@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import queue
+import random
 import signal
 import smtplib
 import socket
@@ -22,10 +23,16 @@ BINARY = pathlib.Path(os.environ.get("POSTRIDER", ROOT / "build" / "postrider"))
 
 
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """Below the range that the kernel takes for outgoing connections: nobody gets it by chance before it is used."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((host, port))
+                return port
+            except OSError:
+                continue
 
 
 def wait_until(condition, timeout=15, what="condition"):
