@@ -229,7 +229,7 @@ void group_add_message(struct spool *spool, struct entry *entry, spool_done *don
     g->wants_sync = true;
 }
 
-void group_add_waiter(struct spool *spool, loop_function *done, void *context)
+void group_add_waiter(struct spool *spool, spool_synced *done, void *context)
 {
     struct group *g = group_gather(spool);
     GROW(g->waiters, g->waiter_count, g->waiter_capacity);
@@ -531,10 +531,10 @@ void groups_turn_end(void *context)
 
 /* finishing --------------------------------------------------------------------------------------------------- */
 
-static void call_waiters(struct spool *spool, struct group *g)
+static void call_waiters(struct spool *spool, struct group *g, enum spool_result result)
 {
     for (size_t i = 0; i < g->waiter_count && !spool->is_closing; i++)
-        g->waiters[i].done(g->waiters[i].context);
+        g->waiters[i].done(g->waiters[i].context, result);
 }
 
 static void fail_pending(struct spool *spool, struct group *g)
@@ -552,7 +552,7 @@ static void fail_pending(struct spool *spool, struct group *g)
         if (!spool->is_closing)
             p->done(p->context, SPOOL_BROKEN, NULL);
     }
-    call_waiters(spool, g);
+    call_waiters(spool, g, SPOOL_BROKEN);
     put_group_back(spool, g);
 }
 
@@ -599,7 +599,7 @@ static void finish_pending(struct spool *spool, struct group *g)
         else
             spool_compact_moved(spool, p->entry, g->segment, p->offset, r->head_octets + r->content_octets);
     }
-    call_waiters(spool, g);
+    call_waiters(spool, g, SPOOL_OK);
 }
 
 static void on_sync_due(void *context)

@@ -70,7 +70,7 @@ struct pending {
     void *context;
 };
 struct waiter {
-    loop_function *done;
+    spool_synced *done;
     void *context;
 };
 struct group {
@@ -189,7 +189,7 @@ struct group *group_gather(struct spool *); /* the gathering one, with room for 
 struct text *group_begin_record(struct spool *, size_t *start);
 void group_end_record(struct spool *, enum record_type, size_t start);
 void group_add_message(struct spool *, struct entry *, spool_done *, void *context);
-void group_add_waiter(struct spool *, loop_function *done, void *context);
+void group_add_waiter(struct spool *, spool_synced *done, void *context);
 void groups_turn_end(void *spool);
 void groups_start(struct spool *);         /* whatever may start now */
 void groups_finish_flying(struct spool *); /* takes over what the lanes are done with */

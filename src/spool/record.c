@@ -110,7 +110,7 @@ void spool_set_next_attempt(struct spool *spool, struct spool_message *m, uint64
     add_change(spool, m->id, CHANGE_NEXT_ATTEMPT, next_attempt_ms);
 }
 
-void spool_sync(struct spool *spool, loop_function *done, void *context)
+void spool_sync(struct spool *spool, spool_synced *done, void *context)
 {
     assert(loop_is_current(spool->loop));
     group_add_waiter(spool, done, context);

@@ -104,8 +104,9 @@ void spool_set_delay_warning(struct spool *, struct spool_message *);
 void spool_set_next_attempt(struct spool *, struct spool_message *, uint64_t next_attempt_ms); /* all open recipients */
 void spool_set_reserve(struct spool *, uint64_t octets);
 
-/* Runs once all that was recorded so far is on disk. */
-void spool_sync(struct spool *, loop_function *done, void *context);
+/* SPOOL_OK once all that was recorded so far is on disk; SPOOL_BROKEN: it is not, or nobody knows. */
+typedef void spool_synced(void *context, enum spool_result);
+void spool_sync(struct spool *, spool_synced *done, void *context);
 /* Writes what is open, ends the lanes, seals: a clean end. Drafts are abandoned. Blocks for the last sync. */
 void spool_close(struct spool *);
 

@@ -231,11 +231,11 @@ static void record_outcome(struct world *w)
     assert_int_equal(gone, is_finished(s));
 }
 
-static void on_synced(void *context)
+static void on_synced(void *context, enum spool_result result)
 {
     struct promise *p = context;
     struct world *w = p->world;
-    for (size_t i = 0; i < w->sent_count && !spool_is_broken(w->spool); i++)
+    for (size_t i = 0; i < w->sent_count && result == SPOOL_OK; i++)
         for (size_t r = 0; r < RECIPIENTS; r++)
             w->sent[i].final_durable[r] |= p->final[i][r];
 }

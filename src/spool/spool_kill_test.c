@@ -49,9 +49,11 @@ static void fill(char *to, size_t octets, uint64_t id)
 
 static void send_one(struct session *s);
 
-static void on_synced(void *context)
+static void on_synced(void *context, enum spool_result result)
 {
     struct session *s = context;
+    if (result != SPOOL_OK)
+        _exit(2);
     tell(s->child, s->id, s->octets, TOLD_FINISHED);
     send_one(s);
 }

@@ -244,21 +244,33 @@ static void shares_syncs(void **state)
     assert_int_equal(after.groups, before.groups);
 }
 
-static void count_call(void *context) { ++*(int *)context; }
+struct synced {
+    int count;
+    enum spool_result result;
+};
+
+static void take_synced(void *context, enum spool_result result)
+{
+    struct synced *s = context;
+    s->count++;
+    s->result = result;
+}
 
 static void syncs_when_asked(void **state)
 {
     struct fixture *f = *state;
-    int calls = 0;
-    spool_sync(f->spool, count_call, &calls); /* nothing is written at all */
-    assert_int_equal(calls, 0);
+    struct synced synced = { .result = SPOOL_BROKEN };
+    spool_sync(f->spool, take_synced, &synced); /* nothing is written at all */
+    assert_int_equal(synced.count, 0);
     fake_settle(f->loop);
-    assert_int_equal(calls, 1);
+    assert_int_equal(synced.count, 1);
+    assert_int_equal(synced.result, SPOOL_OK);
     struct spool_message *m = accept_octets(f, 10, 1, 2);
     spool_record(f->spool, m, 0, &relayed, 0);
-    spool_sync(f->spool, count_call, &calls);
+    spool_sync(f->spool, take_synced, &synced);
     fake_settle(f->loop);
-    assert_int_equal(calls, 2);
+    assert_int_equal(synced.count, 2);
+    assert_int_equal(synced.result, SPOOL_OK);
 }
 
 static void note_order(void *context, enum spool_result result, struct spool_message *m)
@@ -363,11 +375,15 @@ static void breaks_for_good(void **state)
     fixture_reopen(f);
     struct spool_message *m = accept_octets(f, 100, 1, 2);
     struct answer answers[3];
+    struct synced synced = { 0 }, later = { 0 };
     fake_settle(f->loop);
+    spool_sync(f->spool, take_synced, &synced);
     sim_set_fault(sim, SIM_FAIL, 2); /* the sync */
     for (unsigned i = 0; i < COUNT(answers); i++)
         commit_octets(f, 50, i, 1, &answers[i]);
     fake_pass(f->loop, 5);
+    assert_int_equal(synced.count, 1);
+    assert_int_equal(synced.result, SPOOL_BROKEN);
     assert_true(spool_is_broken(f->spool));
     assert_non_null(strstr(spool_trouble(f->spool), "writing the journal failed"));
     for (unsigned i = 0; i < COUNT(answers); i++) {
@@ -383,10 +399,10 @@ static void breaks_for_good(void **state)
     struct spool_draft *draft = spool_begin(f->spool);
     assert_int_equal(spool_append(draft, SLICE("x")), SPOOL_BROKEN);
     spool_abandon(draft);
-    int calls = 0;
-    spool_sync(f->spool, count_call, &calls);
+    spool_sync(f->spool, take_synced, &later);
     fake_pass(f->loop, 50);
-    assert_int_equal(calls, 1);
+    assert_int_equal(later.count, 1);
+    assert_int_equal(later.result, SPOOL_BROKEN);
     assert_false(spool_record(f->spool, m, 0, &relayed, 0)); /* in memory only */
     assert_true(spool_record(f->spool, m, 1, &relayed, 0));
     fixture_reopen(f);

@@ -29,7 +29,7 @@
  *                                                      most recipients listed of one message (default LIST_RECIPIENTS)
  *   {"command":"queue_show","filter":{"ids":[...]}}   -> MESSAGE items with all recipients and "header"
  *   {"command":"queue_retry|queue_hold|queue_release|queue_remove","filter":FILTER,"all":BOOL}
- *                                                     -> {"message":ID} for each; on disk when the end is answered
+ *                                                     -> {"message":ID} for each; on disk when the end is answered; an error after them: not on disk
  *   {"command":"status"}                              -> one STATUS item
  *   {"command":"submit"}                              -> {"end":true,"count":0}, and from then on the connection speaks SMTP
  *                                                        (the server's 220 comes next): a submission session, signed in

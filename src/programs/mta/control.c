@@ -77,18 +77,10 @@ static void expect_request(struct connection *c)
     timer_set(c->control->doors.loop, &c->deadline, REQUEST_TIMEOUT_MS, on_deadline, c);
 }
 
-static void add_error(struct text *to, slice error, int exit_code)
-{
-    text_add_byte(to, '{');
-    json_add_field_string(to, SLICE("error"), error);
-    json_add_field_u64(to, SLICE("exit"), (uint64_t)exit_code);
-    text_add(to, SLICE("}\n"));
-}
-
 static void answer_error(struct connection *c, slice error, int exit_code)
 {
     struct text line = { 0 };
-    add_error(&line, error, exit_code);
+    control_add_error(&line, error, exit_code);
     stream_write(c->stream, text_slice(&line));
     text_free(&line);
     expect_request(c);
@@ -264,7 +256,7 @@ static bool has_room_for(const struct control *control, uint32_t uid, bool is_op
 static void refuse(struct stream *stream, slice why, int exit_code)
 {
     struct text line = { 0 };
-    add_error(&line, why, exit_code);
+    control_add_error(&line, why, exit_code);
     stream_write(stream, text_slice(&line));
     text_free(&line);
     stream_close(stream);

@@ -39,6 +39,14 @@ void control_job_clear(struct control_job *job)
 
 static void go_home(struct control_job *job) { loop_post(job->home, job->piece, job->context); }
 
+void control_add_error(struct text *to, slice error, int exit_code)
+{
+    text_add_byte(to, '{');
+    json_add_field_string(to, SLICE("error"), error);
+    json_add_field_u64(to, SLICE("exit"), (uint64_t)exit_code);
+    text_add(to, SLICE("}\n"));
+}
+
 static void add_end(struct control_job *job)
 {
     text_add(&job->output, SLICE("{"));
@@ -210,12 +218,29 @@ static bool is_piece_full(const struct control_job *job, size_t looked_at)
     return looked_at >= PIECE_MESSAGES || job->output.len >= PIECE_OCTETS;
 }
 
+static void changes_are_synced(void *context, enum spool_result result)
+{
+    struct control_job *job = context;
+    if (result == SPOOL_OK) {
+        leave(job);
+        return;
+    }
+    struct text error = { 0 };
+    text_add_format(
+        &error, "the changes are not on disk and may be undone when the server is started again, which it needs: %s",
+        spool_trouble(here(job)->spool));
+    control_add_error(&job->output, text_slice(&error), EXIT_TEMPORARY);
+    text_free(&error);
+    job->is_done = true;
+    go_home(job);
+}
+
 /* The operator hears of a change once it is in the event log and on disk. */
 static void make_durable(struct control_job *job)
 {
     if (here(job)->events)
         event_flush(here(job)->events);
-    spool_sync(here(job)->spool, leave, job);
+    spool_sync(here(job)->spool, changes_are_synced, job);
 }
 
 /* On the visited loop. */

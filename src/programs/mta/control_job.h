@@ -17,7 +17,7 @@ struct control_job {
     const atomic_bool *is_stopping;
     uint64_t started_ms;  /* of the process, for the status */
     struct text by;       /* "operator uid 0" */
-    loop_function *piece; /* at home: output holds lines to send on; is_done: the last */
+    loop_function *piece; /* at home: output holds lines to send on; is_done: the last, an end or an error */
     void *context;
 
     struct text output;
@@ -38,4 +38,5 @@ struct control_job {
 void control_job_start(struct control_job *);
 /* The next piece; after `piece` said that it is not done. */
 void control_job_step(struct control_job *);
+void control_add_error(struct text *, slice error, int exit_code);
 void control_job_clear(struct control_job *); /* only while it is not out */
