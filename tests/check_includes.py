@@ -21,9 +21,8 @@ RANKS = {
     "receive": 5, "schedule": 5, "deliver": 5, "report": 5,
     "programs": 7,
 }
-# Folders of lower rank that are closed all the same: ranks 3 and 4 take small parameter structs, not the configuration. The directory
-# is made from the configuration: it is the one that reads it.
-CLOSED = {folder: {"config"} for folder, rank in RANKS.items() if rank in (3, 4) and folder != "directory"}
+# Folders of lower rank that are closed all the same: ranks 3 and 4 take small parameter structs, not the configuration.
+CLOSED = {folder: {"config"} for folder, rank in RANKS.items() if rank in (3, 4)}
 
 # Header of a foreign library, and the folders that may include it.
 FENCES = [
@@ -104,7 +103,6 @@ SELF_TEST = [
     ("base/a.c", '#include "base/x.h"', None),
     ("programs/mta/a.c", '#include "receive/x.h"', None),
     ("receive/a.c", '#include "config/x.h"', None),
-    ("directory/a.c", '#include "config/x.h"', None),
     ("io/a.c", "#include <uv.h>", None),
     ("tls/a.c", "#include <openssl/ssl.h>", None),
     ("programs/keyring/a.c", "#include <sqlite3.h>", None),
