@@ -73,9 +73,12 @@ def test_transient_failure_is_tried_again(relay, stage, action, where, status, t
     remote.plan(stage, action)
     recipient, = send(server, "bob")
     event = deferral(server, recipient)
-    assert (event["stage"], event["status"]) == (where, status)
+    server.wait_event("recipient_delivered", forward_path=recipient)  # before any assert: the next row wants a quiet remote
+    if (stage, action) == ("greeting", "reset") and event["stage"] == "connect":
+        assert event["status"] == "4.4.1"  # the reset overtook the news that we were connected
+    else:
+        assert (event["stage"], event["status"]) == (where, status)
     assert text in event["reply"]
-    server.wait_event("recipient_delivered", forward_path=recipient)
     assert remote.recipients()[before:].count(recipient) == 1  # "drop" of the content came before it was kept
 
 
