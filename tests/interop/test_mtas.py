@@ -112,7 +112,7 @@ def test_postfix_hands_mail_to_us(postrider, postfix):
         client.sendmail("bob@there.test", ["nobody@here.test"], CONTENT.format("unknown"))
     mails = server.wait_mails("ann@here.test", 20, timeout=40)
     assert all(b"Hello.\r\n.a dot\r\n" in mail or b"Hello.\n.a dot\n" in mail for mail in mails)
-    received = server.events("message_received")
+    received = wait_until(lambda: server.events("message_received"), what="the events are written")
     assert {e["tls"].split()[0] for e in received} == {"TLSv1.3"}
     returned = wait_until(lambda: peer.mails("bob"), what="Postfix returns what we refused")
     assert b"Status: 5.1.1" in returned[0]
