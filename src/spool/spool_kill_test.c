@@ -211,6 +211,8 @@ static void check_book(const char *dir, struct book *book)
     c.spool = open_spool(c.loop, dir);
     assert_non_null(c.spool);
     spool_get_recovery(c.spool, &recovery);
+    if (recovery.report.len)
+        print_error(SLICE_FMT "\n", SLICE_ARG(recovery.report));
     assert_int_equal(recovery.report.len, 0);
     for (size_t i = 0; i < book->count; i++) {
         struct spool_message *m = spool_find(c.spool, book->all[i].id);

@@ -155,7 +155,7 @@ def test_exim_hands_mail_to_us(postrider, exim):
         client.sendmail("bob@there.test", ["nobody@here.test"], CONTENT.format("unknown"))
     server.wait_mails("ann@here.test", 10, timeout=40)
     wait_until(lambda: b"nobody@here.test" in peer.mailbox("bob"), what="Exim returns what we refused")
-    assert {e["tls"].split()[0] for e in server.events("message_received")} == {"TLSv1.3"}
+    assert {e["tls"].split()[0] for e in wait_until(lambda: server.events("message_received"), what="the events are written")} == {"TLSv1.3"}
 
 
 # -- Dovecot
